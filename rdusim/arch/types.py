@@ -1,0 +1,209 @@
+"""The machine: frozen, in SI units and cycles. Built only by `load`; see arch/*.yaml for the numbers and their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rdusim.units import Bytes, BytesPerSecond, Cycles, Hertz, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pcu:
+    """Pattern compute unit: a systolic array or a SIMD pipeline (MICRO'24 sec. IV-A).
+
+    `systolic_rows` x `systolic_cols` is the block of outputs held at once; a cycle feeds
+    macs_per_cycle / (rows x cols) steps of the contraction. `vector_bytes` is one input port, a cycle.
+    """
+
+    lanes: int
+    stages: int
+    systolic_rows: int
+    systolic_cols: int
+    macs_per_cycle: Mapping[str, int]
+    vector_ports: int
+    vector_bytes: Bytes
+    tail_latency: Cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pmu:
+    """Pattern memory unit: a banked scratchpad with one read and one write vector port."""
+
+    capacity: Bytes
+    banks: int
+    read_bytes_per_cycle: Bytes
+    write_bytes_per_cycle: Bytes
+    latency: Cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agcu:
+    """Address generator and coalescing unit: a tile's door to the top-level network. `streams`: contexts it can hold."""
+
+    outstanding_requests: int
+    request_size: Bytes
+    bytes_per_cycle: Bytes
+    streams: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rdn:
+    """On-chip mesh of a tile: `vector_links` links of `vector_bytes_per_cycle` each way between neighbouring switches."""
+
+    vector_links: int
+    vector_bytes_per_cycle: Bytes
+    scalar_bytes_per_cycle: Bytes
+    hop_cycles: Cycles
+    credits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tln:
+    """Top-level network of a die: joins AGCUs, memories and sockets' links. Bytes per cycle is the whole network's."""
+
+    bytes_per_cycle: Bytes
+    hop_cycles: Cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DieToDie:
+    """Link between the two dies of a socket, per direction."""
+
+    bytes_per_cycle: Bytes
+    hop_cycles: Cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One RDU tile: a rows x cols mesh in which PCUs and PMUs alternate like a checkerboard."""
+
+    rows: int
+    cols: int
+    agcus: int
+    pcu: Pcu
+    pmu: Pmu
+    agcu: Agcu
+    rdn: Rdn
+
+    @property
+    def pcus(self) -> int:
+        """PCUs of the tile: the even squares of the checkerboard."""
+        return (self.rows * self.cols + 1) // 2
+
+    @property
+    def pmus(self) -> int:
+        """PMUs of the tile: the odd squares of the checkerboard."""
+        return self.rows * self.cols // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DramTiming:
+    """What a channel loses: bytes of a burst and of a row, and JEDEC-style times."""
+
+    burst: Bytes
+    row: Bytes
+    banks: int
+    row_cycle: Seconds
+    refresh_interval: Seconds
+    refresh_time: Seconds
+    turnaround: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTier:
+    """One off-chip memory of a socket. `bandwidth` is the peak over all `channels`, reads and writes together."""
+
+    name: str
+    capacity: Bytes
+    bandwidth: BytesPerSecond
+    latency: Seconds
+    channels: int
+    timing: DramTiming
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Socket:
+    """One RDU: dies of tiles, and memory tiers, nearest first. `placeable` is the share of units a compiler can fill."""
+
+    clock: Hertz
+    dies: int
+    tiles_per_die: int
+    placeable: float
+    tile: Tile
+    tln: Tln
+    die_to_die: DieToDie
+    memory: tuple[MemoryTier, ...]
+
+    @property
+    def tiles(self) -> int:
+        return self.dies * self.tiles_per_die
+
+    @property
+    def pcus(self) -> int:
+        return self.tiles * self.tile.pcus
+
+    @property
+    def pmus(self) -> int:
+        return self.tiles * self.tile.pmus
+
+    @property
+    def agcus(self) -> int:
+        return self.tiles * self.tile.agcus
+
+    @property
+    def sram(self) -> Bytes:
+        """Bytes of all PMUs."""
+        return Bytes(self.pmus * self.tile.pmu.capacity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A socket-to-socket link, per direction."""
+
+    bandwidth: BytesPerSecond
+    latency: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The x86 host: its link to each socket."""
+
+    bandwidth: BytesPerSecond
+    latency: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """Sockets and how they are joined. `topology` names an entry of net.topology; `link` is one edge of it."""
+
+    sockets: int
+    topology: str
+    link: Link
+    host: Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchCosts:
+    """What starting a section costs (MICRO'24 sec. IV-D: program load, argument load, kernel execute).
+
+    Host-orchestrated: the host spends `host_call` and sends `program_bytes_per_unit` for every configured unit over
+    its link while the section before runs; then the units load it (`program_load_bandwidth`), arguments are loaded
+    and the section executes. Hardware-orchestrated: no host; a repeated section keeps its program.
+    """
+
+    program_bytes_per_unit: Bytes
+    program_load_bandwidth: BytesPerSecond
+    argument_load_per_unit: Seconds
+    execute: Seconds
+    host_call: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arch:
+    """A whole machine: what `load_arch` returns."""
+
+    name: str
+    socket: Socket
+    system: System
+    launch: LaunchCosts
