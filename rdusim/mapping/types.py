@@ -1,0 +1,103 @@
+"""Where a program goes: sites on the mesh, routes on the vector network, ranges of memory, launches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as PyMapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rdusim.program.types import Program, Section
+from rdusim.units import Bytes
+
+
+class SiteKind(StrEnum):
+    PCU = "pcu"
+    PMU = "pmu"
+
+
+class Orchestration(StrEnum):
+    """Who starts a section: the host, or a static schedule in the AGCUs (MICRO'24 sec. IV-D)."""
+
+    HOST = "host"
+    HARDWARE = "hardware"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One unit: tile of the socket, row and column in the tile's mesh (also its switch)."""
+
+    tile: int
+    row: int
+    col: int
+    kind: SiteKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The sites of a stage."""
+
+    stage: str
+    pcus: tuple[Site, ...]
+    pmus: tuple[Site, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The path of a stream (or of a load or store, between the AGCUs and its stage) as a tree of mesh links.
+
+    `hops`: switches on the longest way; `links`: indices of the links used (see `mapping.mesh`), and `tile_load` the bytes that
+    one tile of the stream puts on each of them. `die_crossing_bytes`, `tln_bytes`: of one tile, over the links between dies and on the TLN.
+    """
+
+    stream: str
+    hops: int
+    links: tuple[int, ...]
+    tile_load: tuple[float, ...]
+    die_crossing_bytes: float
+    tln_bytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedSection:
+    """A section with its sites and routes. `link_load`: bytes on the most loaded mesh link in one execution."""
+
+    section: Section
+    placements: tuple[Placement, ...]
+    routes: PyMapping[str, Route]
+    link_load: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """The place of a buffer in an off-chip tier: an address range of one socket."""
+
+    buffer: str
+    tier: str
+    offset: Bytes
+    size: Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One entry of the schedule: a section started `times` in a row.
+
+    `program_loads`: how many of these starts must load the program first. `prefetch`: the next start's weights run ahead while
+    this one drains (kernel looping).
+    """
+
+    section: int
+    times: int
+    orchestration: Orchestration
+    program_loads: int
+    prefetch: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """A program in its place on one socket of a machine."""
+
+    program: Program
+    sections: tuple[MappedSection, ...]
+    allocations: PyMapping[str, Allocation]
+    launches: tuple[Launch, ...]
+    peak_bytes: PyMapping[str, Bytes]

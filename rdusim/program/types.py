@@ -1,0 +1,156 @@
+"""What is asked of the machine: sections of pipelined stages, the streams between them, and buffers in memory.
+
+All quantities are those of one socket: under tensor parallelism every socket runs the same program on its shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rdusim.graph.types import Compute
+from rdusim.timing.work import Work
+from rdusim.units import Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectiveWork:
+    """What a COLLECTIVE stage moves for one tile, between `participants` sockets. `size`: bytes of the whole result."""
+
+    kind: str  # all_reduce | all_gather | reduce_scatter ... (net/collectives)
+    participants: int
+    size: Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Operators that fire together on one tile. `tiles` firings make one execution of the section.
+
+    `pcus` of width; `pmus` hold its resident operands and the buffers of the streams that leave it.
+    `tile_shape`: extents of the first operator's dimensions within one tile.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    compute: Compute
+    tile_shape: Mapping[str, int]
+    tiles: int
+    pcus: int
+    pmus: int
+    work: tuple[Work, ...] = ()
+    collective: CollectiveWork | None = None
+    sram: Bytes = Bytes(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Tiles of one tensor from a stage to a later one of the same section, through a buffer of `depth` tiles.
+
+    depth 2 is double-buffered. `multicast`: every PCU of the target reads every tile (the moving operand of a GEMM
+    whose outputs are spread over its PCUs); otherwise the tile is spread over the PCUs.
+    """
+
+    name: str
+    tensor: str
+    source: str
+    target: str
+    tile_bytes: Bytes
+    tiles: int
+    depth: int
+    multicast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryStream:
+    """A stream between a buffer in off-chip memory and a stage: a load (memory to PMUs) or a store.
+
+    `tiles` 1: once per execution of the section, of everything (a resident operand); otherwise one part per tile.
+    `prefetch`: bytes of PMU space in front of the stage into which a load may run ahead. `agcus`: AGCU contexts used.
+    `contiguous`: bytes in a row in memory (row hits, request size).
+    """
+
+    name: str
+    buffer: str
+    stage: str
+    tile_bytes: Bytes
+    tiles: int
+    prefetch: Bytes
+    agcus: int
+    contiguous: Bytes
+    gathered: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one execution of the section."""
+        return self.tile_bytes * self.tiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buffer:
+    """A symbol in off-chip memory, all repeats together. Uses count sections in program order."""
+
+    name: str
+    size: Bytes
+    role: str  # WEIGHT | CONSTANT | KV_CACHE | INPUT | OUTPUT | ACTIVATION (graph.types.Role values)
+    first_use: int
+    last_use: int
+    transfer_bytes: Bytes  # read and written in one run of the program: what a spill would cost
+    resident: bool  # lives through the whole run (weights, caches) rather than from first to last use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One kernel: stages that are on the chip together. Launched `repeats` times in a row."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    streams: tuple[Stream, ...]
+    loads: tuple[MemoryStream, ...]
+    stores: tuple[MemoryStream, ...]
+    tiles: int
+    repeats: int
+    flops: float  # of one execution, on this socket
+
+    @property
+    def pcus(self) -> int:
+        return sum(stage.pcus for stage in self.stages)
+
+    @property
+    def pmus(self) -> int:
+        return sum(stage.pmus for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parallelism:
+    """How many ways the model is cut, and how many sockets take part."""
+
+    tp: int = 1
+    pp: int = 1
+    ep: int = 1
+    dp: int = 1
+
+    @property
+    def sockets(self) -> int:
+        return self.tp * self.pp * self.ep * self.dp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Sections in the order they run, grouped as `order` says: (sections, times) pairs, e.g. a layer of 2 sections, 32 times.
+
+    `flops` is the model's, all sockets together; `tokens` what one run consumes or produces.
+    """
+
+    name: str
+    sections: tuple[Section, ...]
+    order: tuple[tuple[tuple[int, ...], int], ...]
+    buffers: tuple[Buffer, ...]
+    parallelism: Parallelism
+    batch: int
+    tokens: int
+    flops: float
+    fused: bool
+
+    @property
+    def kernel_launches(self) -> int:
+        return sum(section.repeats for section in self.sections)

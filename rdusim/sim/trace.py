@@ -1,0 +1,102 @@
+"""What a simulation gives: spans as columns, and for every section its time, its bounds and where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdusim.units import Cycles, Hertz
+
+
+class Activity(IntEnum):
+    COMPUTE = 0
+    WAIT_INPUT = 1
+    WAIT_CREDIT = 2
+    LOAD = 3
+    STORE = 4
+    COLLECTIVE = 5
+    LAUNCH = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """Columns of equal length, one row a span. `name` indexes `names`: a stage, load, store or launch; `tier` indexes tiers, -1 for none.
+
+    `start` and `end` in cycles, of the first execution of the span's section counted from that section's own start.
+    """
+
+    names: tuple[str, ...]
+    tiers: tuple[str, ...]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    name: NDArray[np.int32]
+    section: NDArray[np.int32]
+    activity: NDArray[np.int8]
+    tier: NDArray[np.int8]
+    bytes: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTiming:
+    """One stage of one execution: cycles between firings it could keep up alone, cycles busy, first start and last end."""
+
+    name: str
+    interval: Cycles
+    busy: Cycles
+    start: Cycles
+    end: Cycles
+    bound: str  # what sets its interval: pcu | pmu | rdn | p2p | hbm ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTiming:
+    """One load or store of one execution: rate it is given (bytes per cycle) and bytes moved."""
+
+    name: str
+    tier: str
+    rate: float
+    bytes: float
+    start: Cycles
+    end: Cycles
+    written: bool
+    bound: str  # what sets its rate: agcu | hbm | ddr | tln | die_to_die | rdn | stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionTiming:
+    """A section, executed `repeats` times, `launches` of them paying `launch_cycles` in front.
+
+    `cycles`: all repeats together, launches included. `execution_cycles`: one execution alone.
+    `breakdown`: cause -> cycles over all repeats, sums to `cycles` (compute, hbm, ddr, collective, launch, fill_drain, rdn, ...).
+    `bounds`: resource -> the least cycles one execution needs on it alone (pcu, pmu, rdn, agcu, tln, die_to_die, hbm, ddr, p2p).
+    """
+
+    name: str
+    repeats: int
+    cycles: Cycles
+    execution_cycles: Cycles
+    launch_cycles: Cycles
+    streaming_cycles: Cycles  # of one execution: from the first to the last byte over the nearest tier
+    breakdown: Mapping[str, Cycles]
+    bounds: Mapping[str, Cycles]
+    bottleneck: str
+    stages: tuple[StageTiming, ...]
+    streams: tuple[StreamTiming, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Result of an engine. Bytes are those of one socket over the whole run."""
+
+    engine: str
+    clock: Hertz
+    cycles: Cycles
+    sections: tuple[SectionTiming, ...]
+    spans: Spans
+    read_bytes: Mapping[str, float]
+    written_bytes: Mapping[str, float]
+    peak_bytes: Mapping[str, int]
