@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from rdusim.graph.types import Compute
 from rdusim.timing.work import Work
@@ -154,3 +155,20 @@ class Program:
     @property
     def kernel_launches(self) -> int:
         return sum(section.repeats for section in self.sections)
+
+
+class Fusion(StrEnum):
+    """FUSED: sections by search. UNFUSED: one kernel per operator, inputs and results through memory."""
+
+    FUSED = "fused"
+    UNFUSED = "unfused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowerOptions:
+    """`parallelism` None: tensor parallelism over as many sockets as divide the model. `sockets` None: the machine's."""
+
+    fusion: Fusion = Fusion.FUSED
+    sockets: int | None = None
+    parallelism: Parallelism | None = None
+    launch_by_host: bool = False  # what the search takes a launch to cost

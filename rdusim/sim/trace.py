@@ -100,3 +100,10 @@ class Trace:
     read_bytes: Mapping[str, float]
     written_bytes: Mapping[str, float]
     peak_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateOptions:
+    """`engine` is a key of sim.simulate.ENGINES."""
+
+    engine: str = "steady"
