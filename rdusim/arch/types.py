@@ -1,4 +1,4 @@
-"""The machine: frozen, in SI units and cycles. Built only by `load`; see arch/*.yaml for the numbers and their sources."""
+"""The machine: frozen, in SI units and cycles. Built by `load`; arch/*.yaml has the numbers and their sources."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pmu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agcu:
-    """Address generator and coalescing unit: a tile's door to the top-level network. `streams`: contexts it can hold."""
+    """Address generator and coalescing unit: a tile's door to the top-level network. `streams`: contexts it holds."""
 
     outstanding_requests: int
     request_size: Bytes
@@ -49,7 +49,7 @@ class Agcu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rdn:
-    """On-chip mesh of a tile: `vector_links` links of `vector_bytes_per_cycle` each way between neighbouring switches."""
+    """On-chip mesh of a tile: `vector_links` links of `vector_bytes_per_cycle` each way between neighbour switches."""
 
     vector_links: int
     vector_bytes_per_cycle: Bytes
@@ -124,7 +124,7 @@ class MemoryTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """One RDU: dies of tiles, and memory tiers, nearest first. `placeable` is the share of units a compiler can fill."""
+    """One RDU: dies of tiles, and memory tiers, nearest first. `placeable`: share of units a compiler can fill."""
 
     clock: Hertz
     dies: int
@@ -194,7 +194,7 @@ class LaunchCosts:
 
     program_bytes_per_unit: Bytes
     program_load_bandwidth: BytesPerSecond
-    argument_load_per_unit: Seconds
+    argument_load: Seconds
     execute: Seconds
     host_call: Seconds
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping as PyMapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rdusim.program.types import Program, Section
+from rdusim.program.types import MemoryStream, Program, Section, Stream
 from rdusim.units import Bytes
 
 
@@ -20,6 +20,18 @@ class Orchestration(StrEnum):
 
     HOST = "host"
     HARDWARE = "hardware"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapOptions:
+    """How a program is put onto a machine. `kernel_looping` needs hardware orchestration.
+
+    `seed` starts the searches among placements; the constructive placement makes no random choice.
+    """
+
+    orchestration: Orchestration = Orchestration.HARDWARE
+    kernel_looping: bool = False
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +57,9 @@ class Placement:
 class Route:
     """The path of a stream (or of a load or store, between the AGCUs and its stage) as a tree of mesh links.
 
-    `hops`: switches on the longest way; `links`: indices of the links used (see `mapping.mesh`), and `tile_load` the bytes that
-    one tile of the stream puts on each of them. `die_crossing_bytes`, `tln_bytes`: of one tile, over the links between dies and on the TLN.
+    `hops`: switches on the longest way, the one between the stage's own PCUs and PMUs included. `links`: numbers of the
+    mesh links and ports used (see `mapping.mesh`), and `tile_load` the bytes that one tile of the stream puts on each.
+    `die_crossing_bytes`, `tln_bytes`: of one tile, over the links between dies and on the TLN.
     """
 
     stream: str
@@ -59,7 +72,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedSection:
-    """A section with its sites and routes. `link_load`: bytes on the most loaded mesh link in one execution."""
+    """A section with its sites and routes.
+
+    `link_load`: bytes on the most loaded mesh link in one execution, one of the `vector_links` parallel ones.
+    """
 
     section: Section
     placements: tuple[Placement, ...]
@@ -81,8 +97,8 @@ class Allocation:
 class Launch:
     """One entry of the schedule: a section started `times` in a row.
 
-    `program_loads`: how many of these starts must load the program first. `prefetch`: the next start's weights run ahead while
-    this one drains (kernel looping).
+    `program_loads`: how many of these starts must load the program first. `prefetch`: the next start's weights run
+    ahead while this one drains (kernel looping).
     """
 
     section: int
@@ -101,3 +117,11 @@ class Mapping:
     allocations: PyMapping[str, Allocation]
     launches: tuple[Launch, ...]
     peak_bytes: PyMapping[str, Bytes]
+
+
+Flow = Stream | MemoryStream
+
+
+def flows_of(section: Section) -> tuple[Flow, ...]:
+    """Everything that has a route: streams, then loads, then stores."""
+    return (*section.streams, *section.loads, *section.stores)

@@ -48,7 +48,8 @@ class Stream:
     """Tiles of one tensor from a stage to a later one of the same section, through a buffer of `depth` tiles.
 
     depth 2 is double-buffered. `multicast`: every PCU of the target reads every tile (the moving operand of a GEMM
-    whose outputs are spread over its PCUs); otherwise the tile is spread over the PCUs.
+    whose outputs are spread over its PCUs); otherwise the tile is spread over the PCUs. `resident`: the buffer keeps
+    what has come for as long as the target needs it (keys and values of earlier tokens).
     """
 
     name: str
@@ -59,6 +60,7 @@ class Stream:
     tiles: int
     depth: int
     multicast: bool = False
+    resident: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,4 +173,4 @@ class LowerOptions:
     fusion: Fusion = Fusion.FUSED
     sockets: int | None = None
     parallelism: Parallelism | None = None
-    launch_by_host: bool = False  # what the search takes a launch to cost
+    cut_after: tuple[str, ...] = ()  # operators behind which a section must end

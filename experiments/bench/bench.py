@@ -1,0 +1,151 @@
+"""What a run costs its user: CPU time and peak memory of fresh processes, against the targets of the table below.
+
+CPU time (user + system, of the process and the children it waited for) rather than wall time: a shared machine
+stretches the latter. A target is met by the median; the best is printed to tell a slow program from a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A command line of rdusim and what it may cost: CPU seconds, or a multiple of another benchmark's."""
+
+    name: str
+    arguments: tuple[str, ...]
+    cpu_seconds: float | None = None
+    times: float | None = None
+    of: str | None = None
+
+
+BENCHMARKS: Final = (
+    Benchmark(name="help", arguments=("--help",), cpu_seconds=0.15),
+    Benchmark(name="decode 8B", arguments=("run", "llama-3.1-8b", "--phase", "decode"), cpu_seconds=1.5),
+    Benchmark(
+        name="decode 405B, 16 sockets",
+        arguments=("run", "llama-3.1-405b", "--arch", "sn40l-x16", "--phase", "decode"),
+        cpu_seconds=3.0,
+    ),
+    Benchmark(
+        name="prefill 8B, 8192 tokens",
+        arguments=("run", "llama-3.1-8b", "--phase", "prefill", "--input-tokens", "8192"),
+        times=2.0,
+        of="decode 8B",
+    ),
+)
+RSS_BYTES: Final = 300_000_000  # every benchmark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one benchmark took over its repeats, beside what it may take. `rss_bytes` is the largest."""
+
+    name: str
+    command: str
+    best_cpu_seconds: float
+    median_cpu_seconds: float
+    target_cpu_seconds: float
+    rss_bytes: int
+    target_rss_bytes: int
+
+    @property
+    def passed(self) -> bool:
+        return self.median_cpu_seconds <= self.target_cpu_seconds and self.rss_bytes <= self.target_rss_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<26}{self.best_cpu_seconds:>6.2f} s{self.median_cpu_seconds:>7.2f} s"
+            f"{self.target_cpu_seconds:>7.2f} s{self.rss_bytes / 1e6:>6.0f} MB{self.target_rss_bytes / 1e6:>6.0f} MB"
+            f"  {'pass' if self.passed else 'FAIL'}"
+        )
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--repeat", type=int, default=5, help="fresh processes per benchmark (default: 5)")
+    options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    chosen = options.parse_args()
+    if chosen.repeat < 1:
+        options.error("--repeat: at least 1")
+    command = rdusim_command()
+    results: dict[str, Measured] = {}
+    print(f"{'':<26}{'best':>8}{'median':>9}{'target':>9}{'RSS':>9}{'target':>9}")
+    for benchmark in BENCHMARKS:
+        results[benchmark.name] = measure(benchmark, command, chosen.repeat, target_seconds(benchmark, results))
+        print(results[benchmark.name], flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(report(results), indent=2) + "\n", encoding="utf-8")
+    return 0 if all(measured.passed for measured in results.values()) else 1
+
+
+def rdusim_command() -> Path:
+    """The `rdusim` of the environment that runs this file, else the first on the PATH."""
+    beside = Path(sys.executable).with_name("rdusim")
+    found = str(beside) if beside.exists() else shutil.which("rdusim")
+    if found is None:
+        sys.exit("rdusim is not installed here: run `make bench`")
+    return Path(found)
+
+
+def target_seconds(benchmark: Benchmark, before: dict[str, Measured]) -> float:
+    """The limit in seconds; a relative one becomes that by the median of the benchmark it names, which ran before."""
+    if benchmark.times is not None and benchmark.of is not None:
+        return benchmark.times * before[benchmark.of].median_cpu_seconds
+    assert benchmark.cpu_seconds is not None, f"{benchmark.name} has no target"
+    return benchmark.cpu_seconds
+
+
+def measure(benchmark: Benchmark, command: Path, repeat: int, target: float) -> Measured:
+    run_once(benchmark, command)  # compiles bytecode and fills the file cache; what a first run after install pays
+    runs = [run_once(benchmark, command) for _ in range(repeat)]
+    seconds = [cpu for cpu, _ in runs]
+    return Measured(
+        name=benchmark.name,
+        command=" ".join(("rdusim", *benchmark.arguments)),
+        best_cpu_seconds=min(seconds),
+        median_cpu_seconds=statistics.median(seconds),
+        target_cpu_seconds=target,
+        rss_bytes=max(rss for _, rss in runs),
+        target_rss_bytes=RSS_BYTES,
+    )
+
+
+def run_once(benchmark: Benchmark, command: Path) -> tuple[float, int]:
+    """CPU seconds and peak resident bytes of one fresh process; leaves with its message when it fails."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [command, *benchmark.arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, so Popen must not wait for it
+        if process.returncode:
+            output.seek(0)
+            message = output.read().decode(errors="replace")
+            sys.exit(f"rdusim {' '.join(benchmark.arguments)}: exit code {process.returncode}\n{message}")
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB elsewhere
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit
+
+
+def report(results: dict[str, Measured]) -> dict[str, object]:
+    """The figures as JSON values, with what is needed to compare them with another machine's."""
+    return {
+        "machine": {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "benchmarks": [asdict(measured) | {"passed": measured.passed} for measured in results.values()],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

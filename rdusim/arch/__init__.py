@@ -1,0 +1,1 @@
+"""The machine: frozen types, read from arch/*.yaml by `rdusim.arch.load.load_arch`."""

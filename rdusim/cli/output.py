@@ -1,0 +1,88 @@
+"""Where results and progress go: stdout or a file, and a terminal's stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+import click
+
+from rdusim.errors import OptionError, Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FILE_WIDTH = 120  # columns of text that goes to a file
+
+
+def check_writable(path: Path | None, flag: str) -> None:
+    """Raises OptionError before the work rather than after it when a file cannot be made there."""
+    if path is None:
+        return
+    folder = path.parent
+    if path.is_dir():
+        raise OptionError(Problem(field=flag, message=f"{path} is a folder"))
+    if not folder.is_dir():
+        raise OptionError(Problem(field=flag, message=f"there is no folder {folder}"))
+    if not os.access(folder, os.W_OK):
+        raise OptionError(Problem(field=flag, message=f"{folder} cannot be written to"))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """The whole file or none of it: written beside its place, then renamed."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+        part = Path(temporary.name)
+        try:
+            temporary.write(content)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    umask = os.umask(0)  # the only way to read it
+    os.umask(umask)
+    part.chmod(0o666 & ~umask)
+    part.replace(path)
+    click.echo(f"wrote {path}", err=True)
+
+
+def emit(text: str, output: Path | None) -> None:
+    """A result that is text already."""
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(output, text.encode())
+
+
+def emit_rich(print_to: Callable[[Console], None], output: Path | None) -> None:
+    """A result printed with rich: colours for a terminal (unless NO_COLOR is set), plain text for pipes and files."""
+    from rich.console import Console
+
+    if output is None:
+        print_to(Console(highlight=False, markup=False, emoji=False))
+        return
+    from io import StringIO
+
+    text = StringIO()
+    print_to(Console(file=text, width=FILE_WIDTH, highlight=False, markup=False, emoji=False, color_system=None))
+    write_file(output, text.getvalue().encode())
+
+
+def is_json(as_json: bool, output: Path | None) -> bool:
+    """JSON when it was asked for, or when the file's name says so."""
+    return as_json or (output is not None and output.suffix == ".json")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A line on a terminal's stderr that says what is being done; silent in pipes and files."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading") as status:
+        yield status.update

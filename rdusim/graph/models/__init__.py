@@ -1,0 +1,34 @@
+"""Families of Hugging Face models by `model_type`. A new family: a file beside these and a line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from rdusim.graph.models import bloom, falcon, gpt2, llama, mistral, qwen2
+from rdusim.graph.settings import Settings
+from rdusim.graph.types import OperatorGraph, RunShape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Family(Protocol):
+    """What a family's module offers: the graph of a config, and the values of its constants."""
+
+    def build(self, settings: Settings, name: str, shape: RunShape) -> OperatorGraph: ...
+
+    def constants(self, settings: Settings, shape: RunShape) -> dict[str, NDArray[Any]]: ...
+
+
+FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
+    {
+        "bloom": bloom,
+        "falcon": falcon,
+        "gpt2": gpt2,
+        "llama": llama,
+        "mistral": mistral,
+        "qwen2": qwen2,
+    }
+)

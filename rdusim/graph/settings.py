@@ -1,0 +1,135 @@
+"""A Hugging Face config.json: the keys a family asks for, under any spelling, with all problems reported at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rdusim.errors import GraphError, Problem
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "hidden_size": ("n_embd", "n_embed", "d_model"),
+    "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
+    "num_attention_heads": ("n_head", "num_heads", "n_heads"),
+    "intermediate_size": ("n_inner", "ffn_hidden_size", "ffn_dim"),
+    "max_position_embeddings": ("n_positions", "n_ctx", "seq_length"),
+    "num_key_value_heads": ("num_kv_heads",),
+    "hidden_act": ("activation_function", "activation"),
+    "torch_dtype": ("dtype",),
+}
+
+
+class Settings:
+    """Reads typed values out of one config.json. After reading, `check()` raises one GraphError with every problem."""
+
+    def __init__(self, values: Mapping[str, object], *, file: str | None = None, text: str = "") -> None:
+        self.values = values
+        self.file = file
+        self._text = text
+        self._problems: list[Problem] = []
+
+    @property
+    def model_type(self) -> str:
+        return str(self.values.get("model_type", ""))
+
+    def key(self, name: str) -> str:
+        """The spelling of `name` that this file uses."""
+        return next((key for key in (name, *ALIASES.get(name, ())) if key in self.values), name)
+
+    def size(self, name: str, default: int | None = None) -> int:
+        """A whole number of at least 1; null or absent takes the default; without a default it is missing."""
+        value = self.values.get(self.key(name))
+        if value is None:
+            if default is None:
+                self.wrong(name, "is missing", "a whole number of at least 1")
+                return 1
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            self.wrong(name, f"{json.dumps(value)} is not a size", "a whole number of at least 1")
+            return 1
+        return value
+
+    def optional_size(self, name: str) -> int | None:
+        return None if self.values.get(self.key(name)) is None else self.size(name)
+
+    def number(self, name: str, default: float, *, below: float | None = None) -> float:
+        """A number of at least 0 (and below `below`)."""
+        value = self.values.get(self.key(name), default)
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not 0 <= value < (below if below is not None else float("inf")):  # type: ignore[operator]
+            limit = "" if below is None else f" and below {below:g}"
+            self.wrong(name, f"{json.dumps(value)} is out of range", f"a number of at least 0{limit}")
+            return default
+        return float(value)  # type: ignore[arg-type]
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.values.get(self.key(name))
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.wrong(name, f"{json.dumps(value)} is not a flag", "true or false")
+            return default
+        return value
+
+    def choice(self, name: str, default: str, known: tuple[str, ...]) -> str:
+        value = self.values.get(self.key(name), default)
+        if value not in known:
+            self.wrong(name, f"{json.dumps(value)} is not known", f"one of {', '.join(known)}")
+            return default
+        return str(value)
+
+    def table(self, name: str) -> Mapping[str, object]:
+        """A nested mapping; empty when absent or null."""
+        value = self.values.get(self.key(name))
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.wrong(name, f"{json.dumps(value)} is not a mapping")
+            return {}
+        return value
+
+    def divides(self, part: str, parts: int, whole: str, total: int) -> None:
+        """Report it when `parts` equal parts do not make up the `total`."""
+        if total % parts:
+            self.wrong(part, f"{parts} does not divide {self.key(whole)} = {total}")
+
+    def wrong(self, name: str, message: str, hint: str | None = None) -> None:
+        key = self.key(name)
+        line, column = self.place(key)
+        self._problems.append(
+            Problem(message=message, file=self.file, line=line, column=column, field=key, hint=hint)
+        )
+
+    def check(self) -> None:
+        """Raise what was found wrong so far."""
+        if self._problems:
+            raise GraphError(*self._problems)
+
+    def place(self, key: str) -> tuple[int | None, int | None]:
+        """Line and column of a key in the file's text."""
+        found = re.search(rf'"{re.escape(key)}"\s*:', self._text)
+        if found is None:
+            return None, None
+        start = found.start()
+        return self._text.count("\n", 0, start) + 1, start - self._text.rfind("\n", 0, start)
+
+
+def read_settings(path: Path) -> Settings:
+    """The file as Settings. Raises GraphError with file, line and column when it is no JSON mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GraphError(Problem(message=f"cannot be read: {error}", file=str(path))) from error
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = "the file ends too early; download it again" if error.pos >= len(text.rstrip()) else None
+        message = f"no valid JSON: {error.msg}"
+        raise GraphError(
+            Problem(message=message, file=str(path), line=error.lineno, column=error.colno, hint=hint)
+        ) from error
+    if not isinstance(values, dict):
+        raise GraphError(Problem(message="a config.json is a mapping of keys to values", file=str(path), line=1))
+    return Settings(values, file=str(path), text=text)

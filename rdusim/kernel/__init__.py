@@ -1,0 +1,1 @@
+"""Simulated time; knows no RDU: timed event graphs (maxplus, howard, makespan) and shared bandwidth (resource)."""

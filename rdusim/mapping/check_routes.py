@@ -1,0 +1,149 @@
+"""Do routes bring every byte from its sources to its targets? Read off the links alone, as laws at each switch.
+
+Point to point: what comes in or starts at a switch goes on or ends there, so the links make up paths from sources to
+targets. Multicast: no link carries more than reaches its tail, the whole tile reaches each target, and each link can
+be reached from a source; a switch may copy but not invent. The top-level network counts as one more switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdusim.mapping.mesh import Floats, Ints, Mesh
+from rdusim.mapping.types import Flow, MappedSection, Route, flows_of
+from rdusim.program.types import Section, Stream
+
+# Sums of shares of a tile in floating point: relative to the tile.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tables:
+    """All routes at once. `tail`, `head`: nodes (route x (switches + 1) + switch) of each link; by node, in tiles:
+    `supply` what starts there and `demand` what ends there. `broken`: routes with links that do not exist."""
+
+    route: Ints
+    tail: Ints
+    head: Ints
+    load: Floats
+    supply: Floats
+    demand: Floats
+    broken: NDArray[np.bool_]
+
+
+def check_routes(section: Section, mapped: MappedSection, mesh: Mesh) -> list[str]:
+    """What is wrong with the routes of a section whose stages are placed well."""
+    streams = flows_of(section)
+    problems = [f"stream {stream.name!r} has no route" for stream in streams if stream.name not in mapped.routes]
+    flows = [stream for stream in streams if stream.name in mapped.routes]
+    routes = [mapped.routes[stream.name] for stream in flows]
+    if any(len(route.links) != len(route.tile_load) for route in routes):
+        return [*problems, "a route has links without loads"]
+    if not flows:
+        return problems
+    tables = _tables(section, mapped, flows, routes, mesh)
+    copies = np.array([isinstance(flow, Stream) and flow.multicast for flow in flows])
+    cut = np.where(copies, _cut_trees(tables, copies, mesh), _cut_paths(tables, len(flows)))
+    for flow, lost, broken in zip(flows, cut.tolist(), tables.broken.tolist(), strict=True):
+        if broken:
+            problems.append(f"the route of stream {flow.name!r} uses a link that does not exist")
+        elif lost:
+            problems.append(f"the route of stream {flow.name!r} does not bring every byte to its targets")
+    problems += _link_load(section, mapped, mesh)
+    return problems
+
+
+def _tables(
+    section: Section,
+    mapped: MappedSection,
+    flows: Sequence[Flow],
+    routes: Sequence[Route],
+    mesh: Mesh,
+) -> _Tables:
+    size = mesh.switches + 1
+    lengths = [len(route.links) for route in routes]
+    route = np.repeat(np.arange(len(routes)), lengths)
+    link = np.fromiter((link for route in routes for link in route.links), np.int64, route.size)
+    load = np.fromiter((load for route in routes for load in route.tile_load), np.float64, route.size)
+    load /= np.repeat([float(max(1, flow.tile_bytes)) for flow in flows], lengths)
+    good = mesh.exists(link)
+    broken = np.bincount(route[~good], minlength=len(routes)) > 0
+    route, load = route[good], load[good]
+    tail, head = mesh.ends(link[good])
+    supply, demand = np.zeros(len(routes) * size), np.zeros(len(routes) * size)
+    for number, (sources, targets) in enumerate(_ends(section, mapped, flows, mesh)):
+        supply[number * size + sources] += 1 / max(1, sources.size)
+        demand[number * size + targets] += 1 / max(1, targets.size)
+    first = route * size
+    return _Tables(
+        route=route, tail=first + tail, head=first + head, load=load, supply=supply, demand=demand, broken=broken
+    )
+
+
+def _ends(section: Section, mapped: MappedSection, flows: Sequence[Flow], mesh: Mesh) -> Iterator[tuple[Ints, Ints]]:
+    """Switches where each flow starts and where it ends; memory is behind the top-level network."""
+    pcus = {placed.stage: mesh.switches_of(placed.pcus) for placed in mapped.placements}
+    pmus = {placed.stage: mesh.switches_of(placed.pmus) for placed in mapped.placements}
+    memory = np.array([mesh.switches], dtype=np.int64)
+    stores = {stream.name for stream in section.stores}
+    for flow in flows:
+        if isinstance(flow, Stream):
+            sources = pmus[flow.source] if pmus[flow.source].size else pcus[flow.source]
+            targets = pcus[flow.target] if pcus[flow.target].size else pmus[flow.target]
+            # A stage without units: nothing to bring, nowhere to bring it.
+            yield (sources, targets) if sources.size and targets.size else (sources[:0], targets[:0])
+        else:
+            sites = pmus[flow.stage] if pmus[flow.stage].size else pcus[flow.stage]
+            ends = (sites, memory) if flow.name in stores else (memory, sites)
+            yield ends if sites.size else (sites, sites)
+
+
+def _cut_paths(tables: _Tables, routes: int) -> NDArray[np.bool_]:
+    """Routes with a switch where bytes appear or vanish."""
+    nodes = tables.supply.size
+    lost = tables.supply - tables.demand
+    lost += np.bincount(tables.head, tables.load, nodes) - np.bincount(tables.tail, tables.load, nodes)
+    wrong: NDArray[np.bool_] = np.any((abs(lost) > TOLERANCE).reshape(routes, -1), axis=1)
+    return wrong
+
+
+def _cut_trees(tables: _Tables, copies: NDArray[np.bool_], mesh: Mesh) -> NDArray[np.bool_]:
+    """Routes with a target that does not get the whole tile, or a link that carries what did not reach its tail."""
+    there = tables.supply + np.bincount(tables.head, tables.load, tables.supply.size)
+    missing = (tables.demand > 0) & (there < 1 - TOLERANCE)
+    wrong: NDArray[np.bool_] = np.any(missing.reshape(copies.size, -1), axis=1)
+    wrong[tables.route[tables.load > there[tables.tail] + TOLERANCE]] = True
+    # Copying laws alone would allow a circle that feeds itself.
+    mine = copies[tables.route]
+    reached = _reached(tables.supply > 0, tables.tail[mine], tables.head[mine])
+    wrong[tables.route[~reached[tables.tail]]] = True
+    return wrong
+
+
+def _reached(start: NDArray[np.bool_], tail: Ints, head: Ints) -> NDArray[np.bool_]:
+    """Nodes that can be reached from `start`: each round takes the links whose tail was reached in the last."""
+    reached = start.copy()
+    while tail.size:
+        now = reached[tail]
+        if not now.any():
+            break
+        reached[head[now]] = True
+        tail, head = tail[~now], head[~now]
+    return reached
+
+
+def _link_load(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]:
+    """The stated load of the busiest link is that of the routes."""
+    loads = np.zeros(mesh.links)
+    for stream in flows_of(section):
+        if (route := mapped.routes.get(stream.name)) is not None:
+            links = np.array(route.links, dtype=np.int64)
+            known = (links >= 0) & (links < mesh.links)
+            loads[links[known]] += np.array(route.tile_load)[known] * stream.tiles
+    busiest = float(loads[: mesh.mesh_links].max(initial=0.0)) / mesh.vector_links
+    if abs(busiest - mapped.link_load) > TOLERANCE * max(1.0, busiest):
+        yield f"the busiest link carries {busiest:.0f} bytes, not {mapped.link_load:.0f}"

@@ -1,0 +1,144 @@
+"""Sites for the stages of a section: neighbours in the pipeline become neighbours on the mesh.
+
+A curve winds through every tile (bands of rows, column by column), so that a run of it is a compact patch in which PCUs
+and PMUs alternate. The n-th PCU and the n-th PMU of the curve make slot n. Stages follow each other on the slots of all
+tiles, those of one die first; a stage as long as its more numerous kind spreads the other kind over its run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from rdusim.mapping.mesh import Floats, Ints, Mesh
+from rdusim.mapping.types import Placement
+from rdusim.program.types import Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The slots [first, end) of every tile."""
+
+    first: int
+    end: int
+
+    @property
+    def slots(self) -> int:
+        return self.end - self.first
+
+
+def place(section: Section, mesh: Mesh, window: Window | None = None) -> tuple[Placement, ...]:
+    """Sites within `window` (everywhere by default). The section must fit: see `whole` and `windows`."""
+    window = window or whole(mesh)
+    pcus = np.array([stage.pcus for stage in section.stages], dtype=np.int64)
+    pmus = np.array([stage.pmus for stage in section.stages], dtype=np.int64)
+    lengths = np.maximum(pcus, pmus).astype(np.float64)
+    # Where one kind is short the runs are squeezed: units of the short kind then come from the nearest free site.
+    lengths *= min(1.0, mesh.tiles * window.slots / max(1.0, lengths.sum()))
+    ends = np.cumsum(lengths)
+    cuts = _cuts(ends, mesh, window, sum(stream.agcus for stream in (*section.loads, *section.stores)))
+    curve = _curve(mesh, _band(lengths))
+    found = []
+    for parity, counts in ((0, pcus), (1, pmus)):
+        axis, squares = _free(mesh, window, curve, parity)
+        wanted = _slots(_spread(counts, ends - lengths, lengths), cuts, window)
+        found.append(np.split(squares[_nearest(wanted, axis)], np.cumsum(counts)[:-1]))
+    sites = mesh.sites
+    return tuple(
+        Placement(
+            stage=stage.name,
+            pcus=tuple(sites[switch] for switch in of_pcus.tolist()),
+            pmus=tuple(sites[switch] for switch in of_pmus.tolist()),
+        )
+        for stage, of_pcus, of_pmus in zip(section.stages, *found, strict=True)
+    )
+
+
+def whole(mesh: Mesh) -> Window:
+    """All slots of every tile."""
+    return Window(first=0, end=(mesh.tile_switches + 1) // 2)
+
+
+def windows(sections: Sequence[Section], mesh: Mesh) -> tuple[Window, ...] | None:
+    """A window for each of `sections`, so that all are on the chip at once; None where they do not fit.
+
+    Every section gets its share of every tile rather than tiles of its own: so each reaches all AGCUs.
+    """
+    needs = [ceil(sum(max(stage.pcus, stage.pmus) for stage in section.stages) / mesh.tiles) for section in sections]
+    ends = np.cumsum(needs)
+    if not needs or ends[-1] > mesh.tile_switches // 2:
+        return None
+    return tuple(Window(first=int(end) - need, end=int(end)) for end, need in zip(ends, needs, strict=True))
+
+
+def _band(lengths: Floats) -> int:
+    """Rows of a band: a stage of mean size is about as wide as it is high (a slot is two squares)."""
+    used = lengths[lengths > 0]
+    return max(1, round((2 * float(used.mean())) ** 0.5)) if used.size else 1
+
+
+def _curve(mesh: Mesh, band: int) -> Ints:
+    """The squares of a tile in the order of the curve: bands from top to bottom, to and fro, columns up and down."""
+    squares = np.arange(mesh.tile_switches, dtype=np.int64).reshape(mesh.rows, mesh.cols)
+    pieces = []
+    for number, rows in enumerate(np.array_split(squares, max(1, round(mesh.rows / band)))):
+        columns = rows.T[::-1].copy() if number % 2 else rows.T.copy()
+        columns[1::2] = columns[1::2, ::-1]
+        pieces.append(columns.reshape(-1))
+    return np.concatenate(pieces)
+
+
+def _cuts(ends: Floats, mesh: Mesh, window: Window, agcus: int) -> Floats:
+    """Where on the run of all stages each tile begins; equal shares, moved to a stage's end if one is near.
+
+    Tiles are taken as sites and AGCUs ask for: a stage reads memory through the AGCUs of its own tile.
+    """
+    total = float(ends[-1]) if ends.size else 0.0
+    by_agcus = ceil(agcus / max(1, mesh.agcus.shape[1]))
+    tiles = min(mesh.tiles, max(1, ceil(total / window.slots), by_agcus)) if window.slots else 1
+    share = total / tiles
+    cuts = [0.0]
+    for number in range(1, tiles):
+        lowest = max(cuts[-1], total - (tiles - number) * window.slots)
+        highest = max(lowest, min(total, cuts[-1] + window.slots))
+        target = float(min(highest, max(lowest, round(number * share))))
+        near = float(ends[np.argmin(np.abs(ends - target))])
+        # A quarter of a share keeps the tiles, and with them the AGCUs, evenly used.
+        cuts.append(near if lowest <= near <= highest and abs(near - target) <= share / 4 else target)
+    return np.array(cuts)
+
+
+def _free(mesh: Mesh, window: Window, curve: Ints, parity: int) -> tuple[Ints, Ints]:
+    """Slots and switches of one kind in order: slot s of tile t stands at t x slots + s."""
+    row, col = np.divmod(curve, mesh.cols)
+    squares = curve[(row + col) % 2 == parity][window.first : window.end]
+    tiles = np.arange(mesh.tiles, dtype=np.int64)[:, None]
+    axis = tiles * window.slots + np.arange(squares.size, dtype=np.int64)
+    return axis.reshape(-1), (tiles * mesh.tile_switches + squares).reshape(-1)
+
+
+def _spread(counts: Ints, starts: Floats, lengths: Floats) -> Floats:
+    """Wished positions of all units of one kind: evenly over the run of their stage."""
+    stage = np.repeat(np.arange(counts.size), counts)
+    number = np.arange(stage.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    spread: Floats = starts[stage] + (number + 0.5) * lengths[stage] / np.maximum(1, counts)[stage]
+    return spread
+
+
+def _slots(positions: Floats, cuts: Floats, window: Window) -> Ints:
+    """Positions on the run of all stages as slots of the tiles."""
+    tile = np.maximum(0, np.searchsorted(cuts, positions, side="right") - 1)
+    slots: Ints = np.floor(tile * window.slots + positions - cuts[tile]).astype(np.int64)
+    return slots
+
+
+def _nearest(wanted: Ints, axis: Ints) -> Ints:
+    """Indices into `axis` for positions in ascending order: each its own, the wish or the next one free."""
+    number = np.arange(wanted.size, dtype=np.int64)
+    index = np.searchsorted(axis, wanted) - number
+    taken = np.maximum.accumulate(index) + number if wanted.size else index
+    # Nobody may run off the end: the last of n takes at most the last site, the one before it the last but one.
+    return np.minimum(taken, axis.size - wanted.size + number)

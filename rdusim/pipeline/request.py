@@ -1,0 +1,228 @@
+"""What a user asks of a run, and what that means once every default is filled in. Defaults: docs/cli.md."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Final, cast
+
+from rdusim.dtypes import DType
+from rdusim.errors import Problem
+from rdusim.graph.types import Phase, RunShape
+from rdusim.mapping.types import Orchestration
+from rdusim.program.types import Fusion, Parallelism
+from rdusim.report.types import FORWARD
+
+GENERATE: Final = "generate"
+PHASES: Final = (Phase.PREFILL.value, Phase.DECODE.value, GENERATE)
+DTYPES: Final = ("bf16", "fp8", "int8", "fp32")
+
+DEFAULT_PROMPT: Final = 2048  # tokens; less if the model's positions end before
+DEFAULT_CONTEXT: Final = 4096
+DEFAULT_OUTPUT: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """The options of `rdusim run`, as given: None is 'not said'. `parallel` is text such as `tp=8`."""
+
+    model: str
+    arch: str = "sn40l"
+    sockets: int | None = None
+    phase: str | None = None
+    batch: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    context_tokens: int | None = None
+    dtype: str | None = None
+    parallel: str | None = None
+    fusion: str = Fusion.FUSED.value
+    orchestration: str | None = None
+    kernel_looping: bool = False
+    engine: str = "steady"
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A request with every default filled in. `prompt`, `context`, `output` are None where they do not apply."""
+
+    phase: str
+    batch: int
+    dtype: DType
+    prompt: int | None
+    context: int | None
+    output: int | None
+    parallelism: Parallelism | None
+    fusion: Fusion
+    orchestration: Orchestration
+    kernel_looping: bool
+
+    def prefill(self) -> RunShape:
+        assert self.prompt is not None
+        return RunShape(
+            phase=Phase.PREFILL,
+            batch=self.batch,
+            query_tokens=self.prompt,
+            context_tokens=self.prompt,
+            dtype=self.dtype,
+        )
+
+    def decode(self, context: int) -> RunShape:
+        """One step; `context` counts the token that the step reads."""
+        return RunShape(phase=Phase.DECODE, batch=self.batch, query_tokens=1, context_tokens=context, dtype=self.dtype)
+
+    def steps(self) -> range:
+        """Contexts of a generation's decode steps: the first token comes out of prefill, a step reads the last."""
+        assert self.prompt is not None
+        assert self.output is not None
+        return range(self.prompt + 1, self.prompt + self.output)
+
+
+def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan:
+    """The plan of a request whose options have no problems (`option_problems`).
+
+    `phases` is false for a graph whose shapes stand in its file. `positions`: how far the model's positions reach;
+    defaults stay below.
+    """
+    reach = positions if positions is not None else max(DEFAULT_PROMPT + DEFAULT_OUTPUT, DEFAULT_CONTEXT)
+    fusion = Fusion(request.fusion)
+    phase = request.phase or Phase.DECODE.value if phases else FORWARD
+    by_default = Orchestration.HARDWARE if fusion is Fusion.FUSED else Orchestration.HOST
+    output = (request.output_tokens or min(DEFAULT_OUTPUT, reach // 2)) if phase == GENERATE else None
+    prompt = request.input_tokens or min(DEFAULT_PROMPT, reach - (output or 0))
+    context = request.context_tokens or request.input_tokens or min(DEFAULT_CONTEXT, reach)
+    return Plan(
+        phase=phase,
+        batch=request.batch or 1,
+        dtype=cast("DType", request.dtype or "bf16"),
+        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE) else None,
+        context=context if phase == Phase.DECODE else None,
+        output=output,
+        parallelism=parse_parallel(request.parallel)[0],
+        fusion=fusion,
+        orchestration=Orchestration(request.orchestration) if request.orchestration else by_default,
+        kernel_looping=request.kernel_looping,
+    )
+
+
+def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
+    """Everything wrong with the options themselves, whatever the machine."""
+    return [
+        *_counts(request),
+        *_choices(request, engines),
+        *parse_parallel(request.parallel)[1],
+        *(_phase_problems(request) if phases else _shape_problems(request)),
+        *_orchestration_problems(request),
+    ]
+
+
+def socket_problems(request: RunRequest, sockets: int) -> list[Problem]:
+    """What is asked of the sockets of a machine that has `sockets` of them, and cannot be given."""
+    if request.sockets is not None and request.sockets > sockets:
+        hint = f"--set system.sockets={request.sockets} makes a machine of that size"
+        return [Problem(field="--sockets", message=f"{request.sockets}, but the machine has {sockets}", hint=hint)]
+    offered = request.sockets or sockets
+    ways, problems = parse_parallel(request.parallel)
+    if problems or ways is None or offered < 1 or offered % ways.tp == 0:
+        return []
+    divisors = ", ".join(str(count) for count in range(1, offered + 1) if offered % count == 0)
+    message = f"tp={ways.tp} does not divide {offered} socket{'s' if offered > 1 else ''}"
+    return [Problem(field="--parallel", message=message, hint=f"tp can be {divisors}")]
+
+
+def parse_parallel(text: str | None) -> tuple[Parallelism | None, list[Problem]]:
+    """`tp=8,pp=1` as ways of cutting; None for None."""
+    if text is None:
+        return None, []
+    axes = tuple(axis.name for axis in fields(Parallelism))
+    ways: dict[str, int] = {}
+    problems: list[str] = []
+    for part in text.split(","):
+        axis, _, count = (piece.strip() for piece in part.partition("="))
+        if axis not in axes:
+            problems.append(f"{part.strip()!r} is not one of {', '.join(f'{name}=N' for name in axes)}")
+        elif axis in ways:
+            problems.append(f"{axis} is given twice")
+        elif not (count.isascii() and count.isdigit() and int(count)):
+            problems.append(f"{axis}={count}: a whole number of at least 1 is wanted")
+        elif axis != "tp" and int(count) > 1:
+            problems.append(f"{axis}={count} is not yet supported: tp is, and {axis}=1")
+        ways.setdefault(axis, int(count) if count.isascii() and count.isdigit() else 1)
+    if problems:
+        return None, [Problem(field="--parallel", message=problem) for problem in problems]
+    return Parallelism(**ways), []
+
+
+_COUNTED: Final[Mapping[str, str]] = {
+    "sockets": "number of sockets",
+    "batch": "batch size",
+    "input_tokens": "number of tokens",
+    "output_tokens": "number of tokens",
+    "context_tokens": "number of tokens",
+}
+
+
+def _counts(request: RunRequest) -> Iterator[Problem]:
+    for name, noun in _COUNTED.items():
+        value: int | None = getattr(request, name)
+        if value is not None and value < 1:
+            yield Problem(field=_flag(name), message=f"{value} is not a {noun}: at least 1")
+
+
+def _choices(request: RunRequest, engines: Collection[str]) -> Iterator[Problem]:
+    if request.phase == Phase.TRAIN:
+        yield Problem(field="--phase", message=f"train is not yet supported: {', '.join(PHASES)} are")
+    elif request.phase is not None:
+        yield from _choice("--phase", request.phase, PHASES)
+    if request.dtype is not None:
+        yield from _choice("--dtype", request.dtype, DTYPES)
+    yield from _choice("--fusion", request.fusion, _values(Fusion))
+    if request.orchestration is not None:
+        yield from _choice("--orchestration", request.orchestration, _values(Orchestration))
+    if request.engine not in engines:
+        message = f"there is no engine {request.engine!r} so far"
+        yield Problem(field="--engine", message=message, hint=f"available: {', '.join(sorted(engines))}")
+
+
+def _values(choices: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(choice.value for choice in choices)
+
+
+def _choice(flag: str, value: str, choices: Collection[str]) -> Iterator[Problem]:
+    if value not in choices:
+        near = get_close_matches(value, choices, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(choices)}"
+        yield Problem(field=flag, message=f"unknown value {value!r}", hint=hint)
+
+
+def _phase_problems(request: RunRequest) -> Iterator[Problem]:
+    """Token counts that the phase does not have: to ignore them would answer another question."""
+    phase = request.phase or Phase.DECODE.value
+    if request.output_tokens is not None and phase in (Phase.PREFILL, Phase.DECODE):
+        message = f"{phase} makes one token of each sequence"
+        yield Problem(field="--output-tokens", message=message, hint="--phase generate makes several")
+    if request.context_tokens is not None and phase in (Phase.PREFILL, GENERATE):
+        message = f"{phase} starts without a context"
+        yield Problem(field="--context-tokens", message=message, hint="--input-tokens is the length of the prompt")
+
+
+def _shape_problems(request: RunRequest) -> Iterator[Problem]:
+    """Options that a graph with shapes of its own leaves no room for."""
+    for name in ("phase", "batch", "input_tokens", "output_tokens", "context_tokens", "dtype"):
+        if getattr(request, name) is not None:
+            message = f"the shapes and number formats of {request.model} stand in its file"
+            yield Problem(field=_flag(name), message=message, hint="leave the option out")
+
+
+def _orchestration_problems(request: RunRequest) -> Iterator[Problem]:
+    by_host = request.orchestration == Orchestration.HOST.value
+    if request.kernel_looping and (by_host or (request.orchestration is None and request.fusion == Fusion.UNFUSED)):
+        message = "sections loop only when hardware starts them"
+        yield Problem(field="--kernel-looping", message=message, hint="--orchestration hardware")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

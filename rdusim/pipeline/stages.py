@@ -1,0 +1,207 @@
+"""Every noun of one request, made when first asked for; and `run`, which asks for the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from time import perf_counter
+from typing import TypeVar, cast
+
+from rdusim.arch.load import load_arch
+from rdusim.arch.types import Arch
+from rdusim.errors import ArchError, GraphError, OptionError, RdusimError
+from rdusim.graph.load import load_graph, locate
+from rdusim.graph.settings import read_settings
+from rdusim.graph.types import OperatorGraph, Phase, RunShape
+from rdusim.mapping.map_onto import map_onto
+from rdusim.mapping.types import MapOptions, Mapping, Orchestration
+from rdusim.pipeline.request import (
+    GENERATE,
+    Plan,
+    RunRequest,
+    option_problems,
+    resolve,
+    socket_problems,
+)
+from rdusim.program.lower import lower
+from rdusim.program.types import LowerOptions, Program
+from rdusim.report.generation import generation, sample
+from rdusim.report.summarize import known_setting, peak_flops, summarize, with_simulator
+from rdusim.report.types import FORWARD, Report, Setting
+from rdusim.sim.simulate import ENGINES, simulate
+from rdusim.sim.trace import SimulateOptions, Trace
+
+Noun = TypeVar("Noun")
+Observe = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Results by a digest of what they were made from. Files are taken not to change while it lives."""
+
+    made: dict[bytes, object] = field(default_factory=dict)
+
+    def get(self, make: Callable[[], Noun], *inputs: object) -> Noun:
+        """What `make` gave for equal inputs before, or gives now. Inputs are frozen nouns: their repr says all."""
+        key = sha256(repr(inputs).encode()).digest()
+        if key not in self.made:
+            self.made[key] = make()
+        return cast("Noun", self.made[key])
+
+
+def run(request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> Report:
+    """The report of a request. Raises RdusimError with every problem that was found; `observe` hears what is done."""
+    start = perf_counter()
+    report = Stages(request, cache=cache, observe=observe).report()
+    return with_simulator(report, wall_seconds=perf_counter() - start)
+
+
+class Stages:
+    """One request, its options checked on the way in. Each noun is made when it is first asked for, and kept."""
+
+    def __init__(self, request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> None:
+        self.request = request
+        self.cache = cache if cache is not None else Cache()
+        self.observe = observe
+        self.arch, phases, positions = _checked(request)
+        self.sockets = request.sockets or self.arch.system.sockets
+        self.plan: Plan = resolve(request, phases=phases, positions=positions)
+
+    def shape(self) -> RunShape:
+        """The shape of the one program that a request is about. Raises OptionError for generate, which has many."""
+        if self.plan.phase == GENERATE:
+            message = "generate is many programs: choose --phase prefill or --phase decode --context-tokens N"
+            raise OptionError(message)
+        if self.plan.context is not None:
+            return self.plan.decode(self.plan.context)
+        if self.plan.prompt is not None:
+            return self.plan.prefill()
+        return RunShape(phase=Phase.PREFILL, batch=1, query_tokens=1, context_tokens=1)
+
+    def graph(self, shape: RunShape) -> OperatorGraph:
+        return self.cache.get(lambda: load_graph(self.request.model, shape), "graph", self.request.model, shape)
+
+    def program(self, shape: RunShape) -> Program:
+        def make() -> Program:
+            graph = self.graph(shape)
+            self.observe(f"lowering {_said(shape)}")
+            return lower(graph, self.arch, self._lower_options())
+
+        return self.cache.get(make, "program", *self._lowered(shape))
+
+    def mapping(self, shape: RunShape) -> Mapping:
+        def make() -> Mapping:
+            program = self.program(shape)
+            self.observe(f"mapping {_said(shape)}")
+            return map_onto(program, self.arch, self._map_options())
+
+        return self.cache.get(make, "mapping", *self._lowered(shape), self._map_options())
+
+    def trace(self, shape: RunShape) -> Trace:
+        options = SimulateOptions(engine=self.request.engine)
+
+        def make() -> Trace:
+            mapping = self.mapping(shape)
+            self.observe(f"simulating {_said(shape)}")
+            return simulate(mapping, self.arch, options)
+
+        return self.cache.get(make, "trace", *self._lowered(shape), self._map_options(), options)
+
+    def report(self) -> Report:
+        """The answer to the whole request."""
+        return self._generation() if self.plan.phase == GENERATE else self.report_of(self.shape())
+
+    def report_of(self, shape: RunShape) -> Report:
+        """The answer for one program."""
+        graph, mapping, trace = self.graph(shape), self.mapping(shape), self.trace(shape)
+        return summarize(
+            trace, mapping, graph, self.arch, self._setting(known_setting(trace, mapping, graph, self.arch))
+        )
+
+    def _generation(self) -> Report:
+        prefill = self.report_of(self.plan.prefill())
+        decode: dict[int, Report] = {}
+
+        def step(context: int) -> float:
+            decode[context] = self.report_of(self.plan.decode(context))
+            return decode[context].latency.total_seconds
+
+        if steps := self.plan.steps():
+            sample(step, steps[0], steps[-1])
+        setting = replace(prefill.setting, phase=GENERATE, output_tokens=self.plan.output, context_tokens=None)
+        return generation(
+            prefill,
+            decode,
+            setting,
+            tokens=self.plan.batch * (len(steps) + 1),
+            peak_flops=peak_flops(self.arch, setting.dtype, setting.sockets_used),
+        )
+
+    def _setting(self, known: Setting) -> Setting:
+        """What the nouns say about themselves, and what only the request knows."""
+        plan = self.plan
+        return replace(
+            known,
+            sockets=self.sockets,
+            phase=plan.phase,
+            dtype=known.dtype if plan.phase == FORWARD else plan.dtype,
+            orchestration=plan.orchestration.value,
+            kernel_looping=plan.kernel_looping,
+            input_tokens=plan.prompt,
+            context_tokens=plan.context,
+        )
+
+    def _lowered(self, shape: RunShape) -> tuple[object, ...]:
+        return self.request.model, shape, self.arch, self._lower_options()
+
+    def _lower_options(self) -> LowerOptions:
+        return LowerOptions(
+            fusion=self.plan.fusion,
+            sockets=self.sockets,
+            parallelism=self.plan.parallelism,
+            launch_by_host=self.plan.orchestration is Orchestration.HOST,
+        )
+
+    def _map_options(self) -> MapOptions:
+        return MapOptions(orchestration=self.plan.orchestration, kernel_looping=self.plan.kernel_looping)
+
+
+def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
+    """The machine; whether the model has phases; how far its positions reach. Raises all problems of these at once."""
+    problems: list[RdusimError] = []
+    phases, positions, arch = True, None, None
+    try:
+        phases, positions = _phases_and_positions(request.model)
+    except GraphError as error:
+        problems.append(error)
+    if found := option_problems(request, phases=phases, engines=ENGINES):
+        problems.append(OptionError(*found))
+    try:
+        arch = load_arch(request.arch, request.overrides)
+        if found := socket_problems(request, arch.system.sockets):
+            problems.append(OptionError(*found))
+    except ArchError as error:
+        problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems or arch is None:
+        raise OptionError(*(problem for error in problems for problem in error.problems))
+    return arch, phases, positions
+
+
+def _phases_and_positions(model: str) -> tuple[bool, int | None]:
+    """A config.json has phases, and usually a last position; a graph file has its own shapes."""
+    path, _ = locate(model)
+    if path.suffix != ".json":
+        return False, None
+    return True, read_settings(path).optional_size("max_position_embeddings")
+
+
+def _said(shape: RunShape) -> str:
+    """A shape in the words of a progress line."""
+    return f"{shape.phase.value}, batch {shape.batch}, context {shape.context_tokens}"

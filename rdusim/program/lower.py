@@ -1,0 +1,136 @@
+"""From a model to a program: shard over sockets, cluster into stages, find the flows, fuse into sections."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from rdusim.arch.types import Arch
+from rdusim.errors import LowerError, OptionError
+from rdusim.graph.ops import flops
+from rdusim.graph.types import Block, OperatorGraph
+from rdusim.program.budget import Budget, budget_of
+from rdusim.program.build import build
+from rdusim.program.cluster import alone, cluster
+from rdusim.program.fuse import LaunchCost, best_plan, fuse, too_large
+from rdusim.program.plan import Plan, plan
+from rdusim.program.shard import divisors_that_fit, shard
+from rdusim.program.sketch import Sketch, sketch
+from rdusim.program.symbols import symbols
+from rdusim.program.tile import find_flows
+from rdusim.program.types import Fusion, LowerOptions, Parallelism, Program, Section
+from rdusim.timing import launch as launch_timing
+
+SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625)  # of the PCUs: a narrow section has a short program
+
+
+def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Program:
+    """Lower `graph` onto one socket of `arch`, all sockets running their shard of it in step.
+
+    Raises LowerError for a model that no section can hold or that cannot be cut as asked, OptionError for options that
+    contradict each other.
+    """
+    parallelism = choose_parallelism(graph, arch, options)
+    local = shard(graph, parallelism.tp)
+    budget = budget_of(arch)
+    fused = options.fusion is Fusion.FUSED
+    launch = _launch_cost(arch, by_host=not fused)
+    barriers = _barriers(local, options.cut_after)
+    sections: list[Section] = []
+    blocks: list[Block] = []
+    order: list[tuple[tuple[int, ...], int]] = []
+    for block in local.blocks:
+        made = _sections(local, block, budget, launch, barriers, fused)
+        order.append((tuple(range(len(sections), len(sections) + len(made))), block.repeats))
+        sections.extend(made)
+        blocks.extend([block] * len(made))
+    return Program(
+        name=graph.name,
+        sections=tuple(sections),
+        order=tuple(order),
+        buffers=symbols(local, sections, blocks),
+        parallelism=parallelism,
+        batch=graph.batch,
+        tokens=graph.tokens,
+        flops=model_flops(graph),
+        fused=fused,
+    )
+
+
+def model_flops(graph: OperatorGraph) -> float:
+    """Arithmetic operations of one run of the whole model, on all sockets together."""
+    return float(sum(block.repeats * sum(flops(graph.by_name[name]) for name in block.operators) for block in graph.blocks))
+
+
+def choose_parallelism(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Parallelism:
+    """What was asked for, checked; otherwise tensor parallelism over the most sockets that divide the model."""
+    sockets = arch.system.sockets if options.sockets is None else options.sockets
+    if options.parallelism is None:
+        return Parallelism(tp=next(divisors_that_fit(graph, sockets)))
+    if sockets % options.parallelism.sockets:
+        raise OptionError(
+            f"--parallel: tp={options.parallelism.tp} does not divide {sockets} sockets: "
+            f"choose one of {', '.join(str(ways) for ways in range(1, sockets + 1) if sockets % ways == 0)}"
+        )
+    return options.parallelism
+
+
+def _sections(
+    graph: OperatorGraph, block: Block, budget: Budget, launch: LaunchCost, barriers: frozenset[str], fused: bool
+) -> list[Section]:
+    groups = cluster(graph, block.operators, barriers) if fused else alone(graph, block.operators)
+    flows = find_flows(graph, [graph.by_name[name] for name in block.operators])
+    found = sketch(graph, block, groups, flows)
+    if fused:
+        ends = frozenset(group.index + 1 for group in groups if barriers & {op.name for op in group.operators})
+        plans = fuse(found, budget, launch, ends)
+    else:
+        plans = tuple(_kernel(found, group.index, budget) for group in groups)
+    keeps_program = fused and block.repeats > 1 and len(plans) == 1
+    made = []
+    for number, chosen in enumerate(plans):
+        whole = len(plans) == 1
+        name = block.name if whole else f"{block.name}.{number}" if fused else groups[chosen.first].name
+        share = 1.0 if keeps_program else _share(found, chosen, budget, launch)
+        narrowed = plan(found, chosen.first, chosen.end, chosen.cut, budget, share)
+        made.append(build(found, narrowed or chosen, name, budget, share))
+    return made
+
+
+def _kernel(found: Sketch, group: int, budget: Budget) -> Plan:
+    chosen = best_plan(found, group, group + 1, budget)
+    if chosen is None:
+        raise LowerError(too_large(found, group, budget))
+    return chosen
+
+
+def _share(found: Sketch, chosen: Plan, budget: Budget, launch: LaunchCost) -> float:
+    """The share of the PCUs that pays: width shortens the section, and lengthens the program that each launch loads."""
+    best, best_seconds = 1.0, float("inf")
+    for share in SHARES:
+        narrowed = plan(found, chosen.first, chosen.end, chosen.cut, budget, share)
+        if narrowed is None:
+            break
+        seconds = launch(narrowed.pcus + narrowed.pmus, True, narrowed.seconds)
+        if seconds < best_seconds:
+            best, best_seconds = share, seconds
+    return best
+
+
+def _launch_cost(arch: Arch, by_host: bool) -> LaunchCost:
+    """Time of a section with its launch, as it stands between two others."""
+
+    def cost(units: float, loads_program: bool, seconds: float) -> float:
+        if by_host:
+            time = launch_timing.host(units, arch.launch, arch.system.host)
+            return max(time.staged, seconds) + time.exposed
+        return launch_timing.hardware(units, loads_program, arch.launch).exposed + seconds
+
+    return cost
+
+
+def _barriers(graph: OperatorGraph, names: tuple[str, ...]) -> frozenset[str]:
+    for name in names:
+        if name not in graph.by_name:
+            near = get_close_matches(name, graph.by_name, n=1)
+            raise OptionError(f"--cut-after: no operator '{name}'" + (f": did you mean '{near[0]}'?" if near else ""))
+    return frozenset(names)

@@ -1,0 +1,165 @@
+"""Tensor parallelism: cut labels of operators over the sockets, and insert the collectives that this owes.
+
+The cut starts at operators that name `parallel` labels (heads, ffn, vocabulary) and follows tensor axes from there:
+a cut label that is missing in the output leaves partial results, which are all-reduced at once; a label that must be
+whole for an operator is all-gathered in front of it (Megatron-LM, arXiv 1909.08053, found by propagation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import gcd, prod
+
+from rdusim.errors import LowerError
+from rdusim.graph.ops import SPECS
+from rdusim.graph.types import Access, Block, Operand, Operator, OperatorGraph, Role, TensorType
+
+MEMORY_ROLES = (Role.WEIGHT, Role.CONSTANT, Role.KV_CACHE)  # stored cut; an INPUT is given whole to every socket
+
+
+def shard(graph: OperatorGraph, ways: int) -> OperatorGraph:
+    """The part of `graph` that one of `ways` sockets runs, collectives included.
+
+    Raises LowerError when `ways` does not divide what has to be cut (heads, ffn width, vocabulary).
+    """
+    if ways == 1:
+        return graph
+    return _Cut(graph, ways).run()
+
+
+def divisors_that_fit(graph: OperatorGraph, sockets: int) -> Iterator[int]:
+    """Ways of tensor parallelism that divide both the sockets and the model, most first."""
+    for ways in range(sockets, 0, -1):
+        if sockets % ways == 0 and not any(_misfits(graph, ways)):
+            yield ways
+
+
+def _misfits(graph: OperatorGraph, ways: int) -> Iterator[str]:
+    for operator in graph.operators:
+        if operator.parallel and _split(operator.parallel, operator.dims, ways) is None and ways > 1:
+            extents = " x ".join(f"{label}={operator.dims[label]}" for label in operator.parallel)
+            yield f"{operator.name}: tp={ways} does not divide {extents}"
+
+
+def _split(labels: tuple[str, ...], dims: Mapping[str, int], ways: int) -> dict[str, int] | None:
+    """How many ways each label is cut, most significant first; None when the labels cannot take all `ways`."""
+    cut: dict[str, int] = {}
+    for label in labels:
+        cut[label] = gcd(dims[label], ways)
+        ways //= cut[label]
+    return cut if ways == 1 else None
+
+
+class _Cut:
+    """One pass over the graph in order; lives only inside `shard`."""
+
+    def __init__(self, graph: OperatorGraph, ways: int) -> None:
+        self.graph = graph
+        self.ways = ways
+        self.axes: dict[str, tuple[int, ...]] = {}  # tensor -> ways each axis is cut
+        self.tensors: dict[str, TensorType] = dict(graph.tensors)
+        self.renamed: dict[str, str] = {}  # tensor -> the gathered or reduced tensor that stands for it now
+        self.blocks = {name: block.name for block in graph.blocks for name in block.operators}
+        self.made: dict[str, list[Operator]] = {block.name: [] for block in graph.blocks}
+
+    def run(self) -> OperatorGraph:
+        if problems := list(_misfits(self.graph, self.ways)):
+            raise LowerError(*problems[:8], f"choose tp among the divisors that fit, e.g. {_advice(self.graph, self.ways)}")
+        for operator in self.graph.operators:
+            self._operator(operator, self.made[self.blocks[operator.name]])
+        for name, cut in self.axes.items():
+            tensor = self.tensors[name]
+            shape = tuple(extent // by for extent, by in zip(tensor.shape, cut, strict=True))
+            self.tensors[name] = replace(tensor, shape=shape)
+        blocks = tuple(self._block(block) for block in self.graph.blocks)
+        operators = tuple(operator for block in self.graph.blocks for operator in self.made[block.name])
+        return replace(self.graph, operators=operators, tensors=self.tensors, blocks=blocks)
+
+    def _block(self, block: Block) -> Block:
+        names = tuple(operator.name for operator in self.made[block.name])
+        carried = {self.renamed.get(out, out): into for out, into in block.carried.items()}
+        return replace(block, operators=names, carried=carried)
+
+    def _operator(self, operator: Operator, made: list[Operator]) -> None:
+        spec = SPECS[operator.kind]
+        inputs = [replace(operand, tensor=self.renamed.get(operand.tensor, operand.tensor)) for operand in operator.inputs]
+        whole = set(spec.whole(operator))
+        for at, operand in enumerate(inputs):
+            cut = self.axes.get(operand.tensor)
+            if cut and any(by > 1 and label in whole for label, by in zip(operand.dims, cut, strict=True)):
+                inputs[at] = replace(operand, tensor=self._gather(operand, made))
+        ways = self._label_ways(operator, inputs)
+        if prod(ways.values()) > self.ways:  # two cuts meet that no socket can hold together: keep the operator's own
+            for at, operand in enumerate(inputs):
+                if any(by > 1 for by in self.axes.get(operand.tensor, ())) and operand.access is Access.STREAMED:
+                    inputs[at] = replace(operand, tensor=self._gather(operand, made))
+            ways = self._label_ways(operator, inputs)
+        for operand in inputs:
+            self._store_cut(operand, ways)
+        contracted = {label for label, by in ways.items() if by > 1} - {
+            label for operand in operator.outputs for label in operand.dims
+        }
+        dims = {label: extent // ways.get(label, 1) for label, extent in operator.dims.items()}
+        for operand in operator.outputs:
+            self.axes[operand.tensor] = tuple(ways.get(label, 1) for label in operand.dims)
+        made.append(replace(operator, dims=dims, inputs=tuple(inputs)))
+        if contracted:
+            self._reduce(operator, spec.contraction or "sum", made)
+
+    def _label_ways(self, operator: Operator, inputs: list[Operand]) -> dict[str, int]:
+        ways: dict[str, int] = {}
+        for operand in inputs:
+            if self.tensors[operand.tensor].role in MEMORY_ROLES and operand.tensor not in self.axes:
+                continue
+            for label, by in zip(operand.dims, self.axes.get(operand.tensor, (1,) * len(operand.dims)), strict=True):
+                ways[label] = max(ways.get(label, 1), by)
+        if operator.parallel and all(by == 1 for by in ways.values()):
+            ways |= _split(operator.parallel, operator.dims, self.ways) or {}
+        return ways
+
+    def _store_cut(self, operand: Operand, ways: Mapping[str, int]) -> None:
+        """A weight or cache seen for the first time is kept cut like the operator that reads it."""
+        role = self.tensors[operand.tensor].role
+        if role in MEMORY_ROLES and operand.tensor not in self.axes:
+            shape = self.tensors[operand.tensor].shape
+            fits = tuple(
+                ways.get(label, 1) if extent % ways.get(label, 1) == 0 else 1
+                for label, extent in zip(operand.dims, shape, strict=True)
+            )
+            self.axes[operand.tensor] = fits
+
+    def _gather(self, operand: Operand, made: list[Operator]) -> str:
+        whole = f"{operand.tensor}.gathered"
+        if whole not in self.tensors:
+            self._collective("all_gather", operand.tensor, whole, made)
+        return whole
+
+    def _reduce(self, operator: Operator, how: str, made: list[Operator]) -> None:
+        for operand in operator.outputs:
+            total = f"{operand.tensor}.reduced"
+            self._collective("all_reduce", operand.tensor, total, made, how)
+            self.renamed[operand.tensor] = total
+
+    def _collective(self, kind: str, source: str, target: str, made: list[Operator], how: str = "sum") -> None:
+        tensor, cut = self.tensors[source], self.axes[source]
+        labels = tuple(f"a{axis}" for axis in range(len(tensor.shape)))
+        gathered = kind == "all_gather"
+        self.tensors[target] = tensor
+        self.tensors[source] = replace(tensor, role=Role.ACTIVATION)
+        self.axes[target] = (1,) * len(cut) if gathered else cut
+        extents = zip(labels, tensor.shape, cut, strict=True)
+        made.append(
+            Operator(
+                name=f"{target}_{kind}",
+                kind=kind,
+                dims={label: extent if gathered else extent // by for label, extent, by in extents},
+                inputs=(Operand(tensor=source, dims=labels),),
+                outputs=(Operand(tensor=target, dims=labels),),
+                attributes={"participants": self.ways, "reduction": how},
+            )
+        )
+
+
+def _advice(graph: OperatorGraph, ways: int) -> str:
+    return ", ".join(f"tp={fit}" for fit in divisors_that_fit(graph, ways))

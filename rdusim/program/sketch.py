@@ -1,0 +1,245 @@
+"""A block as stages-to-be: for every stage and every cut, its work on one tile, what feeds it, and what it keeps.
+
+The numbers that the search (`fuse`), the widths and the final section (`build`) all read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, prod
+
+from rdusim.dtypes import DType, size_of
+from rdusim.errors import LowerError
+from rdusim.graph.ops import SPECS, points
+from rdusim.graph.types import Access, Block, Compute, Operator, OperatorGraph, Role
+from rdusim.program.cluster import Feed, Group
+from rdusim.program.tile import Cut, Flows
+from rdusim.program.types import CollectiveWork
+from rdusim.timing.work import SimdWork, SystolicWork, Work
+from rdusim.units import Bytes
+
+KEPT = (Role.KV_CACHE, Role.OUTPUT)  # produced tensors that memory must get
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """Tensor `root` reaching stage `target` from stage `source` of the same block, or from memory (source -1)."""
+
+    root: str
+    source: int
+    target: int
+    size: int  # bytes in one execution of the section, all tiles
+    resident: bool  # the whole of it (of one part of the flows it shares) is there while tiles pass
+    multicast: bool
+    gathered: bool
+    row_bytes: int
+    flows: frozenset[int]  # flows along which it arrives part by part
+    held: frozenset[int]  # of these, the ones along which a part replaces the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """One block. `first_group`: stages of earlier blocks, so that stage numbers are those of the whole program."""
+
+    graph: OperatorGraph
+    block: Block
+    groups: tuple[Group, ...]
+    flows: Flows
+    edges: tuple[Edge, ...]
+    last_reader: Mapping[str, int]  # tensor -> last stage of the block that reads it; past the end if kept
+    works: dict[tuple[int, Cut], tuple[Work, ...]] = field(default_factory=dict)
+
+    def work(self, group: int, cut: Cut) -> tuple[Work, ...]:
+        """What one tile asks of the PCUs of a stage."""
+        key = (group, cut)
+        if key not in self.works:
+            self.works[key] = _work(self.groups[group], self.graph, self.flows, cut)
+        return self.works[key]
+
+    def collective(self, group: int, cut: Cut) -> CollectiveWork | None:
+        """What one tile moves between sockets, for a COLLECTIVE stage."""
+        members = self.groups[group].operators
+        operator = next((member for member in members if SPECS[member.kind].compute is Compute.COLLECTIVE), None)
+        if operator is None:
+            return None
+        operand = operator.outputs[0]
+        shape = _tile_shape(operator, self.flows, cut)
+        size = prod(shape[label] for label in operand.dims) * size_of(self.graph.tensors[operand.tensor].dtype)
+        participants = operator.attributes["participants"]
+        assert isinstance(participants, int)
+        return CollectiveWork(kind=operator.kind, participants=participants, size=Bytes(size))
+
+    def tile_shape(self, group: int, cut: Cut) -> Mapping[str, int]:
+        """Extents of the stage's leading operator within one tile."""
+        return _tile_shape(_leading(self.groups[group]), self.flows, cut)
+
+    def operators(self, first: int, end: int) -> list[Operator]:
+        """Operators of the stages first .. end-1."""
+        return [operator for group in self.groups[first:end] for operator in group.operators]
+
+
+def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows: Flows) -> Sketch:
+    """Join the stages of a block by the tensors between them."""
+    made = {tensor: group.index for group in groups for tensor in group.made}
+    last: dict[str, int] = {}
+    edges: dict[tuple[str, int, bool], Edge] = {}
+    for group in groups:
+        for operator, feed in group.feeds:
+            edge = _edge(operator, feed, made.get(feed.root, -1), group, flows)
+            key = (feed.root, group.index, edge.resident)
+            if key not in edges or edges[key].size < edge.size:
+                edges[key] = edge
+            last[feed.root] = group.index
+    outside = _read_outside(graph, block, made)
+    for tensor in made:
+        if tensor in outside or graph.tensors[tensor].role in KEPT:
+            last[tensor] = len(groups)
+    return Sketch(graph, block, groups, flows, tuple(edges.values()), last)
+
+
+def _read_outside(graph: OperatorGraph, block: Block, made: Mapping[str, int]) -> set[str]:
+    """Tensors of this block that other blocks, or the next repeat, read, directly or through layouts."""
+    inside = set(block.operators)
+    outside = {tensor for tensor in made if tensor in block.carried}
+    for tensor, readers in graph.consumers.items():
+        if tensor in made and any(reader not in inside for reader in readers):
+            outside.add(tensor)
+    for name in block.operators:  # a layout folded away here, but read elsewhere: its root must be kept
+        operator = graph.by_name[name]
+        for operand in operator.outputs:
+            leaves = operand.tensor in block.carried or graph.tensors[operand.tensor].role in KEPT
+            readers = graph.consumers.get(operand.tensor, ())
+            if operand.tensor not in made and (leaves or any(reader not in inside for reader in readers)):
+                outside.update(_roots(graph, operator, made))
+    return outside
+
+
+def _roots(graph: OperatorGraph, operator: Operator, made: Mapping[str, int]) -> set[str]:
+    found: set[str] = set()
+    for operand in operator.inputs:
+        if operand.tensor in made:
+            found.add(operand.tensor)
+        elif (maker := graph.producer.get(operand.tensor)) is not None:
+            found |= _roots(graph, graph.by_name[maker], made)
+    return found
+
+
+def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flows) -> Edge:
+    labels = flows.operators[operator.name].labels
+    along = flows.tensors.get(feed.root, ())
+    shared = frozenset(along[axis] for label, axis in feed.axes if axis < len(along) and labels.get(label) == along[axis])
+    resident = feed.access is Access.RESIDENT
+    systolic = SPECS[operator.kind].compute is Compute.SYSTOLIC
+    return Edge(
+        root=feed.root,
+        source=source,
+        target=group.index,
+        size=feed.size,
+        resident=resident,
+        multicast=systolic,
+        gathered=feed.access is Access.GATHERED,
+        row_bytes=feed.row_bytes,
+        flows=frozenset(along) if source >= 0 else shared,
+        held=shared,
+    )
+
+
+def _leading(group: Group) -> Operator:
+    return max(group.operators, key=points) if group.compute is not Compute.SYSTOLIC else _systolic(group)
+
+
+def _systolic(group: Group) -> Operator:
+    (operator,) = [op for op in group.operators if SPECS[op.kind].compute is Compute.SYSTOLIC]
+    return operator
+
+
+def _tile_shape(operator: Operator, flows: Flows, cut: Cut) -> dict[str, int]:
+    labels = flows.operators[operator.name].labels
+    parts = dict(cut.parts)
+    return {label: ceil(extent / parts.get(labels[label], 1)) for label, extent in operator.dims.items()}
+
+
+def _work(group: Group, graph: OperatorGraph, flows: Flows, cut: Cut) -> tuple[Work, ...]:
+    if group.compute is Compute.SYSTOLIC:
+        return (_systolic_work(group, graph, flows, cut),)
+    if group.compute is Compute.SIMD:
+        return (_simd_work(group.operators, graph, flows, cut),)
+    return ()
+
+
+def _systolic_work(group: Group, graph: OperatorGraph, flows: Flows, cut: Cut) -> SystolicWork:
+    """m: rows of the moving operand, n: columns of the resident one, k: contracted, batch: what both share.
+
+    An operand expanded on the way (grouped-query attention) is read once for all its copies: the expanded label counts
+    to the other operand's rows.
+    """
+    operator = _systolic(group)
+    shape = _tile_shape(operator, flows, cut)
+    output = set(operator.outputs[0].dims)
+    factors = [operand for operand in operator.inputs if any(label not in output for label in operand.dims)]
+    if len(factors) < 2:
+        factors = list(operator.inputs[-2:])
+    if len(factors) < 2:
+        raise LowerError(f"operator '{operator.name}': a {operator.kind} needs two factors")
+    moving, still = (set(operand.dims) - _expanded(graph, group, operand.tensor, operand.dims) for operand in factors[:2])
+    if factors[0].access is Access.RESIDENT and factors[1].access is Access.STREAMED:
+        moving, still = still, moving
+
+    def extent(labels: set[str]) -> int:
+        return prod(shape[label] for label in labels)
+
+    return SystolicWork(
+        batch=extent(moving & still & output),
+        m=extent((moving - still) & output),
+        n=extent((still - moving) & output),
+        k=extent((moving | still) - output),
+        dtype=_dtype(graph, factors[0].tensor),
+    )
+
+
+def _expanded(graph: OperatorGraph, group: Group, tensor: str, dims: tuple[str, ...]) -> set[str]:
+    """Labels of an operand that a folded expand added on the way."""
+    maker = graph.producer.get(tensor)
+    if maker is None:
+        return set()
+    layout = graph.by_name[maker]
+    spec = SPECS[layout.kind]
+    if spec.compute is not Compute.MOVE or group.compute is not Compute.SYSTOLIC:
+        return set()
+    outer = dict(zip(layout.outputs[0].dims, dims, strict=True))
+    inside = {label for operand in layout.inputs for label in operand.dims}
+    new = {outer[label] for label in outer if label not in inside} if not spec.attributes else set()
+    for operand in layout.inputs:
+        if set(operand.dims) & set(outer):
+            renamed = tuple(outer.get(label, f"{label}'") for label in operand.dims)
+            new |= _expanded(graph, group, operand.tensor, renamed) & set(dims)
+    return new
+
+
+def _simd_work(operators: Sequence[Operator], graph: OperatorGraph, flows: Flows, cut: Cut) -> SimdWork:
+    """The chain as one: the longest operator sets the elements; shorter ones (after a reduction) weigh what they add."""
+    elements, weighted, tails, passes, reduction = 1, 0.0, 0.0, 1, False
+    dtype: DType = "fp8"
+    for operator in operators:
+        spec = SPECS[operator.kind]
+        if spec.compute is not Compute.SIMD:
+            continue
+        count = prod(_tile_shape(operator, flows, cut).values())
+        weighted += spec.points_ops * count
+        tails += spec.tail_ops * count
+        passes = max(passes, spec.passes)
+        reduction |= spec.reduces
+        elements = max(elements, count)
+        for operand in (*operator.inputs, *operator.outputs):
+            found = _dtype(graph, operand.tensor)
+            if size_of(found) > size_of(dtype) and found != "int32":
+                dtype = found
+    operations = max(1, ceil(weighted / elements))
+    return SimdWork(
+        elements=elements, operations=operations, tails=ceil(tails / elements), passes=passes, reduction=reduction, dtype=dtype
+    )
+
+
+def _dtype(graph: OperatorGraph, tensor: str) -> DType:
+    return graph.tensors[tensor].dtype

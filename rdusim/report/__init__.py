@@ -1,0 +1,1 @@
+"""What a simulation says to a person or to another program."""

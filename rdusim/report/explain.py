@@ -1,0 +1,204 @@
+"""What the pipeline holds after a step, as plain JSON values: `after_lower`, `after_map`, `after_simulate`.
+
+Times are seconds, sizes bytes, rates bytes per second; all of one socket. docs/cli.md lists the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from rdusim.errors import OptionError, Problem
+from rdusim.report.export import Json, to_json
+
+if TYPE_CHECKING:
+    from rdusim.mapping.types import MappedSection, Mapping, Placement, Site
+    from rdusim.program.types import MemoryStream, Program, Section, Stage
+    from rdusim.sim.trace import SectionTiming, StageTiming, StreamTiming, Trace
+
+Object = dict[str, Json]
+
+
+def section_names(program: Program, wanted: str | None) -> tuple[str, ...]:
+    """All sections of a program, or the one that is wanted. Raises OptionError for a name that is none of them."""
+    names = tuple(section.name for section in program.sections)
+    if wanted is None:
+        return names
+    if wanted in names:
+        return (wanted,)
+    near = get_close_matches(wanted, names, n=1)
+    known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    hint = f"did you mean {near[0]}?" if near else f"there are {known}"
+    raise OptionError(Problem(field="--section", message=f"there is no section {wanted!r}", hint=hint))
+
+
+def after_lower(program: Program, section: str | None = None) -> Object:
+    """Sections with their stages, widths, tile shapes, streams, loads and stores."""
+    names = section_names(program, section)
+    return {
+        "program": program.name,
+        "parallelism": to_json(program.parallelism),
+        "kernel_launches": program.kernel_launches,
+        "sections": [_lowered(each) for each in program.sections if each.name in names],
+    }
+
+
+def _lowered(section: Section) -> Object:
+    return {
+        "name": section.name,
+        "repeats": section.repeats,
+        "tiles": section.tiles,
+        "pcus": section.pcus,
+        "pmus": section.pmus,
+        "flops": section.flops,
+        "stages": [_stage(stage) for stage in section.stages],
+        "streams": [to_json(stream) for stream in section.streams],
+        "loads": [_memory_stream(stream) for stream in section.loads],
+        "stores": [_memory_stream(stream) for stream in section.stores],
+    }
+
+
+def _stage(stage: Stage) -> Object:
+    """All but the work, which is the timing model's view of the operators."""
+    values = to_json(stage)
+    assert isinstance(values, dict)
+    return {key: value for key, value in values.items() if key != "work"}
+
+
+def _memory_stream(stream: MemoryStream) -> Object:
+    values = to_json(stream)
+    assert isinstance(values, dict)
+    return values | {"bytes": stream.bytes}
+
+
+def after_map(mapping: Mapping, section: str | None = None) -> Object:
+    """Where stages sit, how streams travel, where buffers lie in memory, and the launch schedule."""
+    names = section_names(mapping.program, section)
+    sections = [each for each in mapping.sections if each.section.name in names]
+    return {
+        "program": mapping.program.name,
+        "sections": [_mapped(each) for each in sections],
+        "allocations": _allocations(mapping, [each.section for each in sections] if section else None),
+        "peak_bytes": to_json(mapping.peak_bytes),
+        "launches": [
+            _launch(mapping, index)
+            for index, launch in enumerate(mapping.launches)
+            if _section_of(mapping, index) in names
+        ],
+    }
+
+
+def _mapped(mapped: MappedSection) -> Object:
+    return {
+        "name": mapped.section.name,
+        "link_load_bytes": mapped.link_load,
+        "placements": [_placement(each) for each in mapped.placements],
+        "routes": [
+            {
+                "stream": route.stream,
+                "hops": route.hops,
+                "links": len(route.links),
+                "busiest_link_tile_bytes": max(route.tile_load, default=0.0),
+                "die_crossing_bytes": route.die_crossing_bytes,
+                "tln_bytes": route.tln_bytes,
+            }
+            for route in mapped.routes.values()
+        ],
+    }
+
+
+def _placement(placement: Placement) -> Object:
+    """Units per tile of the socket, and the rectangle around them there: first and last row, first and last column."""
+    sites = (*placement.pcus, *placement.pmus)
+    return {
+        "stage": placement.stage,
+        "pcus": len(placement.pcus),
+        "pmus": len(placement.pmus),
+        "tiles": [
+            _box(tile, [site for site in sites if site.tile == tile]) for tile in sorted({site.tile for site in sites})
+        ],
+    }
+
+
+def _box(tile: int, sites: Sequence[Site]) -> Object:
+    rows, cols = [site.row for site in sites], [site.col for site in sites]
+    return {"tile": tile, "units": len(sites), "rows": [min(rows), max(rows)], "cols": [min(cols), max(cols)]}
+
+
+def _allocations(mapping: Mapping, sections: Iterable[Section] | None) -> list[Json]:
+    """Ranges of memory, by tier and address; of the sections' own buffers if some were chosen."""
+    used = {stream.buffer for section in sections or () for stream in (*section.loads, *section.stores)}
+    roles = {buffer.name: buffer.role for buffer in mapping.program.buffers}
+    chosen = [each for name, each in mapping.allocations.items() if sections is None or name in used]
+    return [
+        {
+            "buffer": each.buffer,
+            "role": roles.get(each.buffer),
+            "tier": each.tier,
+            "offset": each.offset,
+            "size": each.size,
+        }
+        for each in sorted(chosen, key=lambda each: (each.tier, each.offset))
+    ]
+
+
+def _section_of(mapping: Mapping, launch: int) -> str:
+    return mapping.program.sections[mapping.launches[launch].section].name
+
+
+def _launch(mapping: Mapping, index: int) -> Object:
+    values = to_json(mapping.launches[index])
+    assert isinstance(values, dict)
+    return values | {"section": _section_of(mapping, index)}
+
+
+def after_simulate(trace: Trace, program: Program, section: str | None = None) -> Object:
+    """Per section the bounds and causes; per stage interval, busy, start, end and bound; per memory stream its rate."""
+    names = section_names(program, section)
+    return {
+        "program": program.name,
+        "engine": trace.engine,
+        "total_seconds": trace.cycles / trace.clock,
+        "sections": [_timed(each, trace.clock) for each in trace.sections if each.name in names],
+    }
+
+
+def _timed(timing: SectionTiming, clock: float) -> Object:
+    return {
+        "name": timing.name,
+        "repeats": timing.repeats,
+        "seconds": timing.cycles / clock,
+        "execution_seconds": timing.execution_cycles / clock,
+        "launch_seconds": timing.launch_cycles / clock,
+        "streaming_seconds": timing.streaming_cycles / clock,
+        "bottleneck": timing.bottleneck,
+        "bound_seconds": {resource: cycles / clock for resource, cycles in timing.bounds.items()},
+        "breakdown_seconds": {cause: cycles / clock for cause, cycles in timing.breakdown.items()},
+        "stages": [_stage_timing(stage, clock) for stage in timing.stages],
+        "streams": [_stream_timing(stream, clock) for stream in timing.streams],
+    }
+
+
+def _stage_timing(stage: StageTiming, clock: float) -> Object:
+    return {
+        "name": stage.name,
+        "interval_seconds": stage.interval / clock,
+        "busy_seconds": stage.busy / clock,
+        "start_seconds": stage.start / clock,
+        "end_seconds": stage.end / clock,
+        "bound": stage.bound,
+    }
+
+
+def _stream_timing(stream: StreamTiming, clock: float) -> Object:
+    return {
+        "name": stream.name,
+        "tier": stream.tier,
+        "written": stream.written,
+        "bytes": stream.bytes,
+        "bytes_per_second": stream.rate * clock,
+        "start_seconds": stream.start / clock,
+        "end_seconds": stream.end / clock,
+        "bound": stream.bound,
+    }

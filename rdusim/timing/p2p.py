@@ -1,0 +1,38 @@
+"""Collectives between sockets: streamed by the AGCUs from stage to stage, past DDR and HBM. docs/model.md, "P2P links"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rdusim.arch.types import Arch, System
+from rdusim.net.run import best
+from rdusim.net.topology import build
+from rdusim.units import Bytes, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class P2pTime:
+    """`occupied`: time the busiest link is busy; a next tile can follow after it. `latency`: what one tile waits besides."""
+
+    algorithm: str
+    occupied: Seconds
+    latency: Seconds
+    bytes_per_socket: Bytes
+
+
+def collective(kind: str, participants: int, size: Bytes, arch: Arch) -> P2pTime:
+    """Time of one collective over the first `participants` sockets, with the quickest algorithm for its size."""
+    return _collective(kind, participants, size, arch.system)
+
+
+@lru_cache(maxsize=4096)  # sizes recur between candidates of the search
+def _collective(kind: str, participants: int, size: Bytes, system: System) -> P2pTime:
+    topology = build(system.topology, participants)
+    time = best(kind, tuple(range(participants)), size, topology, system.link)
+    return P2pTime(
+        algorithm=time.algorithm,
+        occupied=time.link_seconds,
+        latency=Seconds(time.seconds - time.link_seconds),
+        bytes_per_socket=time.bytes_per_socket,
+    )
