@@ -188,13 +188,13 @@ class LaunchCosts:
     """What starting a section costs (MICRO'24 sec. IV-D: program load, argument load, kernel execute).
 
     Host-orchestrated: the host spends `host_call` and sends `program_bytes_per_unit` for every configured unit over
-    its link while the section before runs; then the units load it (`program_load_bandwidth`), arguments are loaded
-    and the section executes. Hardware-orchestrated: no host; a repeated section keeps its program.
+    its link while the section before runs; then the units load it (`program_load_bandwidth`), arguments (addresses and
+    counts) are loaded for every AGCU stream, and the section executes. Hardware-orchestrated: no host; a repeated section keeps its program.
     """
 
     program_bytes_per_unit: Bytes
     program_load_bandwidth: BytesPerSecond
-    argument_load: Seconds
+    argument_load_per_stream: Seconds
     execute: Seconds
     host_call: Seconds
 

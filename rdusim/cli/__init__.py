@@ -14,7 +14,9 @@ from rdusim import __version__
 from rdusim.errors import RdusimError
 
 WRONG_INPUT: Final = 2
+BUG: Final = 3
 INTERRUPTED: Final = 130
+TRACEBACK: Final = "RDUSIM_TRACEBACK"  # environment variable: set, a bug shows its whole traceback
 
 # Command -> module that has it under the name `command`, and the line that `rdusim --help` shows for it.
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -59,7 +61,7 @@ def cli() -> None:
     """Simulate AI models on reconfigurable dataflow accelerators such as SambaNova's SN40L.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 a check found what it looks for; 2 wrong
-    input; 130 interrupted.
+    input; 3 a bug of rdusim; 130 interrupted.
     """
 
 
@@ -85,7 +87,24 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has what he wanted. Python flushes stdout once more when it ends: let that go nowhere.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read has what he wanted; click and rich leave with SystemExit then, and nothing else here does.
+        # Python flushes stdout once more when it ends: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        click.echo(f"error: {_bug(error)}", err=True)
+        return BUG
+
+
+def _bug(error: Exception) -> str:
+    """One line for a mistake of ours: what, and the place in rdusim where it came up."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        place = f" at {name}:{trace.tb_lineno}" if name.startswith("rdusim.") else place
+        trace = trace.tb_next
+    said = str(error).splitlines()[0] if str(error) else "no message"
+    return f"a bug in rdusim: {type(error).__name__}: {said}{place} ({TRACEBACK}=1 shows more; please report it)"

@@ -31,16 +31,15 @@ def show(arch: str, overrides: tuple[str, ...], as_json: bool) -> None:
         emit(json_text([dict(row._asdict()) for row in rows]), None)
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in ("path", "value", "from", "source"):
-        table.add_column(title, overflow="fold", no_wrap=title == "path")
-    for row in rows:
-        table.add_row(row.path, row.value, row.origin, row.note)
+    # One line a row however wide: made for grep, and a terminal wraps by itself.
+    path, value, origin = (max(len(row[column]) for row in rows) for column in range(3))
 
     def print_to(console: Console) -> None:
-        console.print(table, markup=False)
+        for row in rows:
+            known = f"{row.path:<{path}}  {row.value:<{value}}  "
+            console.print(Text.assemble(known, (f"{row.origin:<{origin}}  {row.note}".rstrip(), "dim")), soft_wrap=True)
 
     emit_rich(print_to, None)
 

@@ -62,12 +62,12 @@ def _print_rows(rows: tuple[ModelRow, ...], console: Console) -> None:
 
     from rdusim.units import show
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
     table.add_column("model", no_wrap=True)
     table.add_column("family", no_wrap=True)
     table.add_column("layers", justify="right", no_wrap=True)
     table.add_column("parameters", justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for row in rows:
         counts = ("" if count is None else show(count, "count") for count in (row.layers, row.parameters))
         table.add_row(row.name, row.family, *counts, "" if row.supported else "not supported yet")

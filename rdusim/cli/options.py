@@ -34,6 +34,7 @@ _OPTIONS: Final = (
         "--parallel", metavar="tp=8,pp=1,ep=1,dp=1", help="[default: tp over all sockets that divide the model]"
     ),
     click.option("--fusion", default="fused", metavar="fused|unfused", show_default=True),
+    click.option("--cut-after", multiple=True, metavar="OPERATOR", help="End a section behind it; repeatable."),
     click.option(
         "--orchestration", metavar="hardware|host", help="Who starts sections.  [default: hardware; unfused: host]"
     ),

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import click
@@ -34,18 +33,15 @@ def check_writable(path: Path | None, flag: str) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """The whole file or none of it: written beside its place, then renamed."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-        part = Path(temporary.name)
-        try:
-            temporary.write(content)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-    umask = os.umask(0)  # the only way to read it
-    os.umask(umask)
-    part.chmod(0o666 & ~umask)
-    part.replace(path)
+    """The whole file or none of it: written beside its place, then renamed. Raises OptionError when that fails."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        raise OptionError(Problem(message=f"cannot be written: {error.strerror}", file=str(path))) from None
+    finally:
+        part.unlink(missing_ok=True)
     click.echo(f"wrote {path}", err=True)
 
 
@@ -59,16 +55,19 @@ def emit(text: str, output: Path | None) -> None:
 
 def emit_rich(print_to: Callable[[Console], None], output: Path | None) -> None:
     """A result printed with rich: colours for a terminal (unless NO_COLOR is set), plain text for pipes and files."""
-    from rich.console import Console
-
-    if output is None:
-        print_to(Console(highlight=False, markup=False, emoji=False))
-        return
     from io import StringIO
 
+    from rich.console import Console
+
+    stdout = Console(highlight=False, markup=False, emoji=False)
+    if output is None and stdout.is_terminal:
+        print_to(stdout)
+        return
     text = StringIO()
-    print_to(Console(file=text, width=FILE_WIDTH, highlight=False, markup=False, emoji=False, color_system=None))
-    write_file(output, text.getvalue().encode())
+    width = stdout.width if output is None else FILE_WIDTH
+    print_to(Console(file=text, width=width, highlight=False, markup=False, emoji=False, color_system=None))
+    # Tables are padded to their width: nobody wants that in a file.
+    emit("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()), output)
 
 
 def is_json(as_json: bool, output: Path | None) -> bool:

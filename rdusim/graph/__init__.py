@@ -1,4 +1,4 @@
-"""The model, machine-independent. Its verbs are imported when first used."""
+"""The model, machine-independent. Its verbs are imported when first used (and `evaluate.evaluate`, from its module)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rdusim.graph.catalog import describe, list_models
-    from rdusim.graph.evaluate import evaluate
     from rdusim.graph.load import load_graph
 
-__all__ = ["describe", "evaluate", "list_models", "load_graph"]
+__all__ = ["describe", "list_models", "load_graph"]
 
 _HOME = {
     "describe": "rdusim.graph.catalog",
-    "evaluate": "rdusim.graph.evaluate",
     "list_models": "rdusim.graph.catalog",
     "load_graph": "rdusim.graph.load",
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from rdusim.errors import GraphError, Problem
 from rdusim.graph.ops import SPECS, spec_of
-from rdusim.graph.types import Operand, Operator, OperatorGraph, Phase, RunShape
+from rdusim.graph.types import Compute, Operand, Operator, OperatorGraph, Phase, RunShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ def check_shape(shape: RunShape) -> None:
             )
         )
     if not problems and shape.phase is Phase.TRAIN and shape.query_tokens < shape.context_tokens:
-        problems.append(Problem(message="training has no cached context", field="context_tokens", hint="= query_tokens"))
+        message = "training has no cached context"
+        problems.append(Problem(message=message, field="context_tokens", hint="make it query_tokens"))
     if problems:
         raise GraphError(*problems)
 
@@ -110,9 +111,9 @@ def order_faults(steps: Sequence[Step], given: Collection[str]) -> list[Fault]:
     return [*faults, *late]
 
 
-def suggestion(wrong: str, known: Collection[str]) -> str | None:
+def suggestion(wrong: str, known: Iterable[str]) -> str | None:
     """The nearest known word, as a hint."""
-    near = get_close_matches(wrong, list(known), n=1)
+    near = get_close_matches(wrong, [str(word) for word in known], n=1)
     return f"did you mean {near[0]!r}?" if near else None
 
 
@@ -144,9 +145,8 @@ def _cycle(steps: Sequence[Step], makers: Mapping[str, str]) -> list[str]:
 
 def _operator_faults(operator: Operator, graph: OperatorGraph) -> Iterator[Fault]:
     if operator.kind not in SPECS:
-        yield Fault(
-            operator=operator.name, message=f"kind {operator.kind!r} is not known", hint=suggestion(operator.kind, SPECS)
-        )
+        near = suggestion(operator.kind, SPECS)
+        yield Fault(operator=operator.name, message=f"kind {operator.kind!r} is not known", hint=near)
         return
     spec, count = spec_of(operator), len(operator.inputs)
     fewest, most = spec.operands
@@ -169,7 +169,7 @@ def _operator_faults(operator: Operator, graph: OperatorGraph) -> Iterator[Fault
     for label in operator.parallel:
         if label not in operator.dims:
             yield Fault(operator=operator.name, message=f"parallel label {label!r} is no dimension of this operator")
-    if spec.compute == "simd" or spec.compute == "systolic":
+    if spec.compute in (Compute.SIMD, Compute.SYSTOLIC):
         for label in operator.outputs[0].dims:
             if label not in inside:
                 yield Fault(operator=operator.name, message=f"no input of {operator.kind} has output label {label!r}")

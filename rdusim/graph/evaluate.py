@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def evaluate(
-    graph: OperatorGraph, inputs: Mapping[str, Array], keep: Collection[str] = ()
-) -> dict[str, Array]:
+def evaluate(graph: OperatorGraph, inputs: Mapping[str, Array], keep: Collection[str] = ()) -> dict[str, Array]:
     """Results of a run: tensors that leave the graph, entries for the KV cache, and the tensors named in `keep`.
 
     `inputs` holds every tensor without producer. Weights and cached entries of a block with repeats have an axis of
@@ -61,11 +59,12 @@ def input_shapes(graph: OperatorGraph) -> dict[str, tuple[int, ...]]:
 
 
 def _check_inputs(graph: OperatorGraph, inputs: Mapping[str, Array]) -> None:
-    problems = [
-        Problem(message="has no value" if name not in inputs else f"has shape {inputs[name].shape}, not {shape}", field=name)
-        for name, shape in input_shapes(graph).items()
-        if name not in inputs or inputs[name].shape != shape
-    ]
+    problems = []
+    for name, shape in input_shapes(graph).items():
+        if name not in inputs:
+            problems.append(Problem(message="has no value", field=name))
+        elif inputs[name].shape != shape:
+            problems.append(Problem(message=f"has shape {inputs[name].shape}, not {shape}", field=name))
     if problems:
         raise GraphError(*problems)
 

@@ -98,9 +98,7 @@ class Settings:
     def wrong(self, name: str, message: str, hint: str | None = None) -> None:
         key = self.key(name)
         line, column = self.place(key)
-        self._problems.append(
-            Problem(message=message, file=self.file, line=line, column=column, field=key, hint=hint)
-        )
+        self._problems.append(Problem(message=message, file=self.file, line=line, column=column, field=key, hint=hint))
 
     def check(self) -> None:
         """Raise what was found wrong so far."""

@@ -35,31 +35,35 @@ class Lifetime:
     last: int
 
 
-def allocate(
-    buffers: Sequence[Buffer], tiers: Sequence[MemoryTier], sections: int
-) -> tuple[dict[str, Allocation], dict[str, Bytes]]:
+def allocate(buffers: Sequence[Buffer], tiers: Sequence[MemoryTier]) -> tuple[dict[str, Allocation], dict[str, Bytes]]:
     """Allocations by buffer, and the most bytes that live at the same time, by tier. Raises MappingError."""
-    lifetimes = {buffer.name: lifetime(buffer, sections) for buffer in buffers}
+    lifetimes = lifetimes_of(buffers)
     allocations: dict[str, Allocation] = {}
     peaks: dict[str, Bytes] = {}
     left = sorted(buffers, key=_worth)
     for tier in tiers:
-        kept, offsets, left = _fill(left, lifetimes, tier.capacity, sections)
+        kept, offsets, left = _fill(left, lifetimes, tier.capacity)
         for buffer in kept:
             allocations[buffer.name] = Allocation(
                 buffer=buffer.name, tier=tier.name, offset=Bytes(offsets[buffer.name]), size=buffer.size
             )
-        peaks[tier.name] = Bytes(int(_profile(kept, lifetimes, sections).max(initial=0)))
+        peaks[tier.name] = Bytes(int(_profile(kept, lifetimes).max(initial=0)))
     if left:
         raise _too_large(buffers, left, tiers, peaks)
     return {buffer.name: allocations[buffer.name] for buffer in buffers}, peaks
 
 
-def lifetime(buffer: Buffer, sections: int) -> Lifetime:
-    """A buffer written late and read early in the next repeat lives from the earlier to the later of both."""
-    if buffer.resident:
-        return Lifetime(0, max(0, sections - 1))
-    return Lifetime(min(buffer.first_use, buffer.last_use), max(buffer.first_use, buffer.last_use))
+def lifetimes_of(buffers: Iterable[Buffer]) -> dict[str, Lifetime]:
+    """Lifetimes by name. Resident buffers live from the first to the last use of any.
+
+    A buffer written late and read early in the next repeat lives from the earlier to the later of both.
+    """
+    found = {
+        buffer.name: Lifetime(min(buffer.first_use, buffer.last_use), max(buffer.first_use, buffer.last_use))
+        for buffer in buffers
+    }
+    run = Lifetime(0, max((life.last for life in found.values()), default=0))
+    return found | {buffer.name: run for buffer in buffers if buffer.resident}
 
 
 def aligned(size: int) -> int:
@@ -73,10 +77,10 @@ def _worth(buffer: Buffer) -> tuple[bool, int, int, str]:
 
 
 def _fill(
-    buffers: Sequence[Buffer], lifetimes: dict[str, Lifetime], capacity: int, sections: int
+    buffers: Sequence[Buffer], lifetimes: dict[str, Lifetime], capacity: int
 ) -> tuple[list[Buffer], dict[str, int], list[Buffer]]:
     """Of `buffers`, in order of worth: those that stay in a tier, their offsets, and those that go on."""
-    kept, gone = _spill(buffers, lifetimes, capacity, sections)
+    kept, gone = _spill(buffers, lifetimes, capacity)
     while True:
         offsets, stuck = _pack(kept, lifetimes, capacity)
         if stuck is None:
@@ -88,10 +92,10 @@ def _fill(
 
 
 def _spill(
-    buffers: Sequence[Buffer], lifetimes: dict[str, Lifetime], capacity: int, sections: int
+    buffers: Sequence[Buffer], lifetimes: dict[str, Lifetime], capacity: int
 ) -> tuple[list[Buffer], list[Buffer]]:
     """Those that stay and those that go, until at no time more lives than the tier holds."""
-    profile = _profile(buffers, lifetimes, sections)
+    profile = _profile(buffers, lifetimes)
     kept, gone = [], []
     for buffer in buffers:
         life = lifetimes[buffer.name]
@@ -105,8 +109,9 @@ def _spill(
     return kept, gone
 
 
-def _profile(buffers: Iterable[Buffer], lifetimes: dict[str, Lifetime], sections: int) -> Ints:
+def _profile(buffers: Iterable[Buffer], lifetimes: dict[str, Lifetime]) -> Ints:
     """Bytes alive in each section."""
+    sections = 1 + max((life.last for life in lifetimes.values()), default=0)
     steps = np.zeros(sections + 1, dtype=np.int64)
     for buffer in buffers:
         life = lifetimes[buffer.name]

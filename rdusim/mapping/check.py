@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from rdusim.arch.types import Arch, Socket
 from rdusim.errors import Problem
-from rdusim.mapping.allocate import ALIGNMENT, lifetime
+from rdusim.mapping.allocate import ALIGNMENT, lifetimes_of
 from rdusim.mapping.check_routes import check_routes
 from rdusim.mapping.mesh import Mesh, mesh_of
 from rdusim.mapping.types import MappedSection, Mapping, Placement, SiteKind, flows_of
@@ -15,9 +15,9 @@ from rdusim.program.types import Program, Section
 from rdusim.units import show
 
 
-def check(mapping: Mapping, arch: Arch) -> list[Problem]:
-    """Everything wrong with `mapping` on `arch`; empty where it is legal."""
-    mesh = mesh_of(arch.socket)
+def check(mapping: Mapping, arch: Arch, mesh: Mesh | None = None) -> list[Problem]:
+    """Everything wrong with `mapping` on `arch`; empty where it is legal. `mesh`: that of `arch`, if it is at hand."""
+    mesh = mesh or mesh_of(arch.socket)
     problems = [*_operators(mapping.program), *_launches(mapping), *_allocations(mapping, arch.socket)]
     if len(mapping.sections) != len(mapping.program.sections):
         problems.append(
@@ -61,6 +61,7 @@ def _launches(mapping: Mapping) -> Iterator[Problem]:
 def _allocations(mapping: Mapping, socket: Socket) -> Iterator[Problem]:
     """Every buffer has its bytes, in bounds and aligned, and no live buffers overlap."""
     capacity = {tier.name: tier.capacity for tier in socket.memory}
+    lifetimes = lifetimes_of(mapping.program.buffers)
     lives: dict[str, tuple[str, int, int, int, int]] = {}
     for buffer in mapping.program.buffers:
         found = mapping.allocations.get(buffer.name)
@@ -74,7 +75,7 @@ def _allocations(mapping: Mapping, socket: Socket) -> Iterator[Problem]:
         if found.offset < 0 or found.offset + found.size > capacity.get(found.tier, 0):
             there = show(capacity.get(found.tier, 0), "size")
             yield Problem(message=f"buffer {buffer.name!r} lies outside the {there} of {found.tier}")
-        life = lifetime(buffer, len(mapping.program.sections))
+        life = lifetimes[buffer.name]
         lives[buffer.name] = (found.tier, found.offset, found.offset + found.size, life.first, life.last)
     for one, other in _overlaps(lives):
         yield Problem(message=f"buffers {one!r} and {other!r} overlap in memory while both live")
@@ -129,6 +130,7 @@ def _sites(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]
     placed = {placement.stage: placement for placement in mapped.placements}
     nowhere = Placement(stage="", pcus=(), pmus=())
     taken: Counter[int] = Counter()
+    squares = mesh.sites
     for stage in section.stages:
         placement = placed.get(stage.name, nowhere)
         for kind, sites, asked in (
@@ -140,7 +142,7 @@ def _sites(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]
             switches = mesh.switches_of(sites).tolist()
             # What is where it should be is the mesh's own site; comparing by identity first makes this cheap.
             for switch, site in zip(switches, sites, strict=True):
-                there = mesh.sites[switch] if 0 <= switch < mesh.switches else None
+                there = squares[switch] if 0 <= switch < len(squares) else None
                 if site is not there and site != there:
                     yield f"stage {stage.name!r}: there is no {kind.name} at {_where(site.tile, site.row, site.col)}"
                 elif site.kind is not kind:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def check_routes(section: Section, mapped: MappedSection, mesh: Mesh) -> list[st
         return problems
     tables = _tables(section, mapped, flows, routes, mesh)
     copies = np.array([isinstance(flow, Stream) and flow.multicast for flow in flows])
-    cut = np.where(copies, _cut_trees(tables, copies, mesh), _cut_paths(tables, len(flows)))
+    cut = np.where(copies, _cut_trees(tables, copies), _cut_paths(tables, len(flows)))
     for flow, lost, broken in zip(flows, cut.tolist(), tables.broken.tolist(), strict=True):
         if broken:
             problems.append(f"the route of stream {flow.name!r} uses a link that does not exist")
@@ -67,8 +68,8 @@ def _tables(
     size = mesh.switches + 1
     lengths = [len(route.links) for route in routes]
     route = np.repeat(np.arange(len(routes)), lengths)
-    link = np.fromiter((link for route in routes for link in route.links), np.int64, route.size)
-    load = np.fromiter((load for route in routes for load in route.tile_load), np.float64, route.size)
+    link = np.fromiter(chain.from_iterable(route.links for route in routes), np.int64, route.size)
+    load = np.fromiter(chain.from_iterable(route.tile_load for route in routes), np.float64, route.size)
     load /= np.repeat([float(max(1, flow.tile_bytes)) for flow in flows], lengths)
     good = mesh.exists(link)
     broken = np.bincount(route[~good], minlength=len(routes)) > 0
@@ -76,8 +77,10 @@ def _tables(
     tail, head = mesh.ends(link[good])
     supply, demand = np.zeros(len(routes) * size), np.zeros(len(routes) * size)
     for number, (sources, targets) in enumerate(_ends(section, mapped, flows, mesh)):
-        supply[number * size + sources] += 1 / max(1, sources.size)
-        demand[number * size + targets] += 1 / max(1, targets.size)
+        # A stream without bytes has nothing to bring: its route is not judged.
+        if flows[number].tile_bytes:
+            supply[number * size + sources] += 1 / max(1, sources.size)
+            demand[number * size + targets] += 1 / max(1, targets.size)
     first = route * size
     return _Tables(
         route=route, tail=first + tail, head=first + head, load=load, supply=supply, demand=demand, broken=broken
@@ -111,16 +114,16 @@ def _cut_paths(tables: _Tables, routes: int) -> NDArray[np.bool_]:
     return wrong
 
 
-def _cut_trees(tables: _Tables, copies: NDArray[np.bool_], mesh: Mesh) -> NDArray[np.bool_]:
+def _cut_trees(tables: _Tables, copies: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Routes with a target that does not get the whole tile, or a link that carries what did not reach its tail."""
     there = tables.supply + np.bincount(tables.head, tables.load, tables.supply.size)
     missing = (tables.demand > 0) & (there < 1 - TOLERANCE)
     wrong: NDArray[np.bool_] = np.any(missing.reshape(copies.size, -1), axis=1)
     wrong[tables.route[tables.load > there[tables.tail] + TOLERANCE]] = True
     # Copying laws alone would allow a circle that feeds itself.
-    mine = copies[tables.route]
+    mine = copies[tables.route] & (tables.load > 0)
     reached = _reached(tables.supply > 0, tables.tail[mine], tables.head[mine])
-    wrong[tables.route[~reached[tables.tail]]] = True
+    wrong[tables.route[mine & ~reached[tables.tail]]] = True
     return wrong
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rdusim.errors import OptionError, Problem
 from rdusim.mapping.mesh import Mesh
 from rdusim.mapping.types import Launch, MapOptions, Orchestration, Placement
@@ -59,9 +61,8 @@ def check_options(options: MapOptions) -> None:
 
 def _sites(placements: Sequence[Placement], mesh: Mesh) -> int:
     """The sites of a section as a set of bits, so that two sections are compared in one step."""
-    bits = bytearray(mesh.switches // 8 + 1)
+    used = np.zeros(mesh.switches, dtype=np.bool_)
     for placement in placements:
-        for site in (*placement.pcus, *placement.pmus):
-            switch = mesh.switch(site)
-            bits[switch >> 3] |= 1 << (switch & 7)
-    return int.from_bytes(bits, "little")
+        used[mesh.switches_of(placement.pcus)] = True
+        used[mesh.switches_of(placement.pmus)] = True
+    return int.from_bytes(np.packbits(used).tobytes(), "big")

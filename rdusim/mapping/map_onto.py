@@ -24,7 +24,7 @@ def map_onto(program: Program, arch: Arch, options: MapOptions | None = None) ->
     if problems := _too_wide(program, arch.socket):
         raise MappingError(*problems)
     mesh = mesh_of(arch.socket)
-    allocations, peak_bytes = allocate(program.buffers, arch.socket.memory, len(program.sections))
+    allocations, peak_bytes = allocate(program.buffers, arch.socket.memory)
     shares = _shares(program, mesh)
     placements = [place(section, mesh, shares.get(number)) for number, section in enumerate(program.sections)]
     sections = []
@@ -38,7 +38,7 @@ def map_onto(program: Program, arch: Arch, options: MapOptions | None = None) ->
         launches=launches(program, placements, mesh, options),
         peak_bytes=peak_bytes,
     )
-    if problems := check(mapping, arch):
+    if problems := check(mapping, arch, mesh):
         raise MappingError(*problems)
     return mapping
 

@@ -182,9 +182,10 @@ def _links(horizontal: _Runs, vertical: _Runs, mesh: Mesh) -> Usage:
     """
     wide, high = mesh.rows * (mesh.cols + 1), mesh.cols * (mesh.rows + 1)
     cells = 2 * (wide + high)
-    used, rank = np.unique(np.concatenate((horizontal.group, vertical.group)), return_inverse=True)
-    across, along = rank[: horizontal.group.size] * cells, rank[horizontal.group.size :] * cells
-    # One cell behind the last: an index, never a value.
+    # Most streams live on one or two tiles: groups without runs get no cells.
+    here = np.bincount(np.concatenate((horizontal.group, vertical.group))) > 0
+    used, rank = np.flatnonzero(here), np.cumsum(here) - 1
+    across, along = rank[horizontal.group] * cells, rank[vertical.group] * cells
     begin_h, end_h = _ends(horizontal, across, mesh.cols + 1, wide)
     begin_v, end_v = _ends(vertical, along + 2 * wide, mesh.rows + 1, high)
     begin, end = np.concatenate((begin_h, begin_v)), np.concatenate((end_h, end_v))

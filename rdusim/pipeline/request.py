@@ -26,7 +26,10 @@ DEFAULT_OUTPUT: Final = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """The options of `rdusim run`, as given: None is 'not said'. `parallel` is text such as `tp=8`."""
+    """The options of `rdusim run`, as given: None is 'not said'. `parallel` is text such as `tp=8`.
+
+    `cut_after`: operators behind which a fused section must end.
+    """
 
     model: str
     arch: str = "sn40l"
@@ -39,6 +42,7 @@ class RunRequest:
     dtype: str | None = None
     parallel: str | None = None
     fusion: str = Fusion.FUSED.value
+    cut_after: tuple[str, ...] = ()
     orchestration: str | None = None
     kernel_looping: bool = False
     engine: str = "steady"

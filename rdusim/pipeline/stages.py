@@ -15,7 +15,7 @@ from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
-from rdusim.mapping.types import MapOptions, Mapping, Orchestration
+from rdusim.mapping.types import MapOptions, Mapping
 from rdusim.pipeline.request import (
     GENERATE,
     Plan,
@@ -164,7 +164,7 @@ class Stages:
             fusion=self.plan.fusion,
             sockets=self.sockets,
             parallelism=self.plan.parallelism,
-            launch_by_host=self.plan.orchestration is Orchestration.HOST,
+            cut_after=self.request.cut_after,
         )
 
     def _map_options(self) -> MapOptions:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rdusim.graph.ops import flops
 from rdusim.graph.types import Compute
 from rdusim.program.budget import Budget
-from rdusim.program.plan import Plan, PlannedLoad, pmus_for, stage_flows
+from rdusim.program.plan import Plan, agcu_streams, contiguous, pmus_for, stage_flows
 from rdusim.program.sketch import Sketch
 from rdusim.program.types import MemoryStream, Section, Stage, Stream
 from rdusim.program.width import exact
@@ -19,7 +19,7 @@ def build(sketch: Sketch, chosen: Plan, name: str, budget: Budget, share: float 
     tile = budget.arch.socket.tile
 
     def pmus(widths: Sequence[float]) -> list[int]:
-        return pmus_for(chosen.sram, widths, chosen.demands, chosen.streams, chosen.first, budget)
+        return pmus_for(chosen.sram, widths, chosen.demands, chosen.streams, chosen.loads, chosen.first, budget)
 
     def fits(widths: Sequence[int]) -> bool:
         return sum(pmus(widths)) <= budget.pmus
@@ -41,6 +41,7 @@ def build(sketch: Sketch, chosen: Plan, name: str, budget: Budget, share: float 
         tiles=chosen.cut.tiles,
         repeats=sketch.block.repeats,
         flops=float(sum(flops(operator) for operator in sketch.operators(chosen.first, chosen.end))),
+        carried=sketch.block.carried,
     )
 
 
@@ -68,7 +69,7 @@ def _stage(sketch: Sketch, chosen: Plan, group: int, name: str, pcus: int, pmus:
 def _streams(chosen: Plan, names: dict[int, str]) -> tuple[Stream, ...]:
     return tuple(
         Stream(
-            name=f"{stream.edge.root}>{names[stream.edge.target]}",
+            name=f"{stream.edge.root}>{names[stream.edge.target]}{' kept' if stream.edge.resident else ''}",
             tensor=stream.edge.root,
             source=names[stream.edge.source],
             target=names[stream.edge.target],
@@ -85,25 +86,21 @@ def _streams(chosen: Plan, names: dict[int, str]) -> tuple[Stream, ...]:
 def _loads(chosen: Plan, names: dict[int, str], budget: Budget) -> tuple[MemoryStream, ...]:
     """Loads in the order of their use; each with the AGCUs that let it run at the memory's full rate."""
     ordered = sorted(chosen.loads, key=lambda load: load.edge.target)
-    contexts = _contexts([(load.tile_bytes, _contiguous(load)) for load in ordered], budget)
+    contexts = agcu_streams([(load.tile_bytes, contiguous(load)) for load in ordered], budget)
     return tuple(
         MemoryStream(
-            name=f"load {load.edge.root}>{names[load.edge.target]}",
+            name=f"load {load.edge.root}>{names[load.edge.target]}{' kept' if load.edge.resident else ''}",
             buffer=load.edge.root,
             stage=names[load.edge.target],
             tile_bytes=Bytes(load.tile_bytes),
             tiles=load.tiles,
             prefetch=Bytes(load.prefetch),
             agcus=agcus,
-            contiguous=Bytes(_contiguous(load)),
+            contiguous=Bytes(contiguous(load)),
             gathered=load.edge.gathered,
         )
         for load, agcus in zip(ordered, contexts, strict=True)
     )
-
-
-def _contiguous(load: PlannedLoad) -> int:
-    return max(1, min(load.edge.row_bytes, load.tile_bytes))
 
 
 def _stores(sketch: Sketch, chosen: Plan, names: dict[int, str], budget: Budget) -> tuple[MemoryStream, ...]:
@@ -113,7 +110,7 @@ def _stores(sketch: Sketch, chosen: Plan, names: dict[int, str], budget: Budget)
         for tensor in group.made:
             if tensor in chosen.stored:
                 made.append((tensor, group.index, -(-int(sketch.graph.tensors[tensor].bytes) // tiles), tiles))
-    contexts = _contexts([(size, size) for _, _, size, _ in made], budget)
+    contexts = agcu_streams([(size, size) for _, _, size, _ in made], budget)
     return tuple(
         MemoryStream(
             name=f"store {tensor}",
@@ -127,10 +124,3 @@ def _stores(sketch: Sketch, chosen: Plan, names: dict[int, str], budget: Budget)
         )
         for (tensor, group, size, tiles), agcus in zip(made, contexts, strict=True)
     )
-
-
-def _contexts(transfers: Sequence[tuple[int, int]], budget: Budget) -> list[int]:
-    """AGCUs of each transfer; all less in proportion where the contexts do not suffice, never under one."""
-    wanted = [budget.agcus_for(size, contiguous) for size, contiguous in transfers]
-    share = min(1.0, (budget.contexts // 2) / max(1, sum(wanted)))
-    return [max(1, int(count * share)) for count in wanted]

@@ -17,7 +17,7 @@ from rdusim.program.sketch import Sketch
 from rdusim.program.tile import WHOLE, Cut, cuts
 from rdusim.units import show
 
-LaunchCost = Callable[[float, bool, float], float]  # (units, loads its program, execution) -> seconds with its launch
+LaunchCost = Callable[[Plan, bool], float]  # (section, loads its program) -> seconds with its launch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,7 @@ def fuse(sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset
             if best is not None:
                 near = best.cut
                 keeps_program = repeats > 1 and first == 0 and end == count
-                units = best.pcus + best.pmus
-                seconds = way.seconds + launch(units, not keeps_program, best.seconds)
+                seconds = way.seconds + launch(best, not keeps_program)
                 known = ways[end]
                 if known is None or seconds < known.seconds:
                     ways[end] = _Way(seconds=seconds, plans=(*way.plans, best))

@@ -110,7 +110,7 @@ def _share(found: Sketch, chosen: Plan, budget: Budget, launch: LaunchCost) -> f
         narrowed = plan(found, chosen.first, chosen.end, chosen.cut, budget, share)
         if narrowed is None:
             break
-        seconds = launch(narrowed.pcus + narrowed.pmus, True, narrowed.seconds)
+        seconds = launch(narrowed, True)
         if seconds < best_seconds:
             best, best_seconds = share, seconds
     return best
@@ -119,11 +119,12 @@ def _share(found: Sketch, chosen: Plan, budget: Budget, launch: LaunchCost) -> f
 def _launch_cost(arch: Arch, by_host: bool) -> LaunchCost:
     """Time of a section with its launch, as it stands between two others."""
 
-    def cost(units: float, loads_program: bool, seconds: float) -> float:
+    def cost(section: Plan, loads_program: bool) -> float:
+        units, streams = section.pcus + section.pmus, section.agcu_streams
         if by_host:
-            time = launch_timing.host(units, arch.launch, arch.system.host)
-            return max(time.staged, seconds) + time.exposed
-        return launch_timing.hardware(units, loads_program, arch.launch).exposed + seconds
+            time = launch_timing.host(units, streams, arch.launch, arch.system.host)
+            return max(time.staged, section.seconds) + time.exposed
+        return launch_timing.hardware(units, streams, loads_program, arch.launch).exposed + section.seconds
 
     return cost
 

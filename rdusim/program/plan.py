@@ -56,6 +56,7 @@ class Plan:
     demands: tuple[Demand, ...]
     pcus: float
     pmus: int
+    agcu_streams: int
     seconds: float
 
 
@@ -79,7 +80,7 @@ def plan(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget, share: 
     for load in fitted:
         fixed[load.edge.target - first] += load.prefetch
     demands = tuple(demand(sketch.work(group, cut), budget.arch.socket.tile.pcu) for group in range(first, end))
-    widths = _widths(demands, streams, fixed, first, cut, budget, share)
+    widths = _widths(demands, streams, fitted, fixed, first, cut, budget, share)
     if widths is None:
         return None
     cycles = _cycles(sketch, first, end, cut, fitted, streams, stored, demands, widths, budget)
@@ -93,7 +94,8 @@ def plan(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget, share: 
         sram=tuple(fixed),
         demands=demands,
         pcus=float(widths.sum()),
-        pmus=sum(pmus_for(fixed, widths, demands, streams, first, budget)),
+        pmus=sum(pmus_for(fixed, widths, demands, streams, fitted, first, budget)),
+        agcu_streams=sum(_all_streams(sketch, fitted, stored, cut, budget)),
         seconds=cycles / budget.arch.socket.clock,
     )
 
@@ -103,19 +105,24 @@ def pmus_for(
     widths: Sequence[float] | Floats,
     demands: Sequence[Demand],
     streams: Sequence[PlannedStream],
+    loads: Sequence[PlannedLoad],
     first: int,
     budget: Budget,
 ) -> list[int]:
-    """PMUs of each stage: bytes it holds, or vector streams that its buffers must feed at once, the larger."""
+    """PMUs of each stage: bytes it holds, or vector streams that its buffers must take or feed at once, the larger."""
     tile = budget.arch.socket.tile
     feeds = [1] * len(sram)
+    bank = tile.pmu.capacity // tile.pmu.banks
+    for load in loads:  # as many write ports as the memory's rate needs, unless the operand is small
+        ports = min(ceil(budget.memory_rate / tile.pmu.write_bytes_per_cycle), ceil(load.tile_bytes / bank))
+        feeds[load.edge.target - first] = max(feeds[load.edge.target - first], ports)
     moving = [1] * len(sram)
     for index, (each, width) in enumerate(zip(demands, widths, strict=True)):
         if not each.work:
             continue
         rows, columns = pcu_timing.operand_streams(each.work[0], max(1, round(width)), tile.pcu)
         moving[index] = rows
-        feeds[index] = rows if isinstance(each.work[0], SimdWork) else columns
+        feeds[index] = max(feeds[index], rows if isinstance(each.work[0], SimdWork) else columns)
     for stream in streams:  # the buffer of a stream feeds the moving operand of its target
         source = stream.edge.source - first
         if not stream.edge.resident:
@@ -123,9 +130,30 @@ def pmus_for(
     return [pmu_timing.units(size, count, tile.pmu) for size, count in zip(sram, feeds, strict=True)]
 
 
+def agcu_streams(transfers: Sequence[tuple[int, int]], budget: Budget) -> list[int]:
+    """AGCU contexts of transfers (bytes, contiguous bytes); less in proportion where there are not enough, never under one."""
+    wanted = [budget.agcus_for(size, row) for size, row in transfers]
+    share = min(1.0, (budget.contexts // 2) / max(1, sum(wanted)))
+    return [max(1, int(count * share)) for count in wanted]
+
+
+def contiguous(load: PlannedLoad) -> int:
+    """Bytes in a row in memory."""
+    return max(1, min(load.edge.row_bytes, load.tile_bytes))
+
+
+def _all_streams(
+    sketch: Sketch, loads: Sequence[PlannedLoad], stored: Sequence[str], cut: Cut, budget: Budget
+) -> list[int]:
+    sizes = [ceil(sketch.graph.tensors[name].bytes / cut.tiles) for name in stored]
+    coming = agcu_streams([(load.tile_bytes, contiguous(load)) for load in loads], budget)
+    return coming + agcu_streams([(size, size) for size in sizes], budget)
+
+
 def _widths(
     demands: Sequence[Demand],
     streams: Sequence[PlannedStream],
+    loads: Sequence[PlannedLoad],
     sram: Sequence[int],
     first: int,
     cut: Cut,
@@ -137,7 +165,7 @@ def _widths(
         widths = rough(demands, cut.tiles, budget.pcus * share)
         if widths is None:
             return None
-        needed = sum(pmus_for(sram, widths, demands, streams, first, budget))
+        needed = sum(pmus_for(sram, widths, demands, streams, loads, first, budget))
         if needed <= budget.pmus:
             return widths
         share *= max(0.3, 0.97 * budget.pmus / needed)

@@ -37,18 +37,34 @@ def divisors_that_fit(graph: OperatorGraph, sockets: int) -> Iterator[int]:
 
 def _misfits(graph: OperatorGraph, ways: int) -> Iterator[str]:
     for operator in graph.operators:
-        if operator.parallel and _split(operator.parallel, operator.dims, ways) is None and ways > 1:
+        if ways > 1 and operator.parallel and not _divides(operator, graph, ways):
             extents = " x ".join(f"{label}={operator.dims[label]}" for label in operator.parallel)
             yield f"{operator.name}: tp={ways} does not divide {extents}"
 
 
-def _split(labels: tuple[str, ...], dims: Mapping[str, int], ways: int) -> dict[str, int] | None:
-    """How many ways each label is cut, most significant first; None when the labels cannot take all `ways`."""
+def _divides(operator: Operator, graph: OperatorGraph, ways: int) -> bool:
+    """Whether the labels take all ways; or are cut to single elements that several sockets keep a copy of.
+
+    Copies are right only where another operator cuts the same label and goes on with a further one (key and value
+    heads, fewer than sockets, beside the query heads they serve).
+    """
+    cut = _split(operator.parallel, operator.dims, ways)
+    if prod(cut.values()) == ways:
+        return True
+    single = all(cut[label] == operator.dims[label] for label in operator.parallel)
+    return single and any(
+        len(other.parallel) > len(operator.parallel) and other.parallel[: len(operator.parallel)] == operator.parallel
+        for other in graph.operators
+    )
+
+
+def _split(labels: tuple[str, ...], dims: Mapping[str, int], ways: int) -> dict[str, int]:
+    """How many ways each label is cut, most significant first."""
     cut: dict[str, int] = {}
     for label in labels:
         cut[label] = gcd(dims[label], ways)
         ways //= cut[label]
-    return cut if ways == 1 else None
+    return cut
 
 
 class _Cut:
@@ -115,7 +131,7 @@ class _Cut:
             for label, by in zip(operand.dims, self.axes.get(operand.tensor, (1,) * len(operand.dims)), strict=True):
                 ways[label] = max(ways.get(label, 1), by)
         if operator.parallel and all(by == 1 for by in ways.values()):
-            ways |= _split(operator.parallel, operator.dims, self.ways) or {}
+            ways |= _split(operator.parallel, operator.dims, self.ways)
         return ways
 
     def _store_cut(self, operand: Operand, ways: Mapping[str, int]) -> None:

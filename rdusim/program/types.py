@@ -6,7 +6,7 @@ All quantities are those of one socket: under tensor parallelism every socket ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rdusim.graph.types import Compute
@@ -113,6 +113,7 @@ class Section:
     tiles: int
     repeats: int
     flops: float  # of one execution, on this socket
+    carried: Mapping[str, str] = field(default_factory=dict)  # stored buffer -> buffer the next repeat loads
 
     @property
     def pcus(self) -> int:
@@ -121,6 +122,11 @@ class Section:
     @property
     def pmus(self) -> int:
         return sum(stage.pmus for stage in self.stages)
+
+    @property
+    def agcu_streams(self) -> int:
+        """AGCU contexts of all loads and stores."""
+        return sum(stream.agcus for stream in (*self.loads, *self.stores))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

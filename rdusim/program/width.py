@@ -55,6 +55,8 @@ def rough(demands: Sequence[Demand], tiles: int, budget: float) -> Floats | None
         return balanced
     best, best_time = balanced, _time(cycles, balanced, tiles)
     period = float(np.max(cycles / np.maximum(balanced, 1e-9), initial=0.0))
+    if period == 0.0:
+        return balanced
     for slack in (1.2, 1.5, 2.0, 4.0):
         floor_width = np.minimum(np.maximum(least, cycles / (period * slack)), most)
         if floor_width.sum() <= budget:

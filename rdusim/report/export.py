@@ -40,6 +40,8 @@ def to_json(value: object) -> Json:
     """Plain JSON values of nouns: dataclasses become objects without their None fields, enums their values."""
     if isinstance(value, Enum):
         return to_json(value.value)
+    if isinstance(value, Path):
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):

@@ -23,35 +23,41 @@ from rdusim.report.types import (
 )
 
 TOLERANCE = 0.005  # of the time of all decode steps together
+_GOLDEN = 0.381966
 
 
 def sample(step: Callable[[int], float], first: int, last: int, tolerance: float = TOLERANCE) -> tuple[int, ...]:
     """Contexts from `first` to `last` such that straight lines between them sum up to all steps within `tolerance`.
 
-    An interval's error is that of the straight line at its middle, times half its length. The interval with the largest
-    error is halved until the errors sum to less than `tolerance` of the sum of all steps: a jump (other sections from
-    some context on) costs a few halvings, not a search for its exact place.
+    An interval's error is that of the straight line at an inner point, times half its length. The interval with the
+    largest error is split there until the errors sum to less than `tolerance` of the sum of all steps: a jump (other
+    sections from some context on) costs a few splits, not a search for its exact place.
     """
     points = {context: step(context) for context in {first, last}}
-    errors = _halve(step, points, first, last)
+    errors = _split(step, points, first, last)
     while sum(errors.values()) > tolerance * _total(points):
         begin, end = max(errors, key=lambda interval: errors[interval])
         del errors[begin, end]
-        middle = (begin + end) // 2
-        errors |= _halve(step, points, begin, middle) | _halve(step, points, middle, end)
+        middle = _inside(begin, end)
+        errors |= _split(step, points, begin, middle) | _split(step, points, middle, end)
     return tuple(sorted(points))
 
 
-def _halve(
+def _split(
     step: Callable[[int], float], points: dict[int, float], begin: int, end: int
 ) -> dict[tuple[int, int], float]:
-    """Evaluate the middle of an interval; what a straight line over all of it would have missed."""
+    """Evaluate a point inside an interval; what a straight line over all of it would have missed."""
     if end - begin < 2:
         return {}
-    middle = (begin + end) // 2
+    middle = _inside(begin, end)
     points[middle] = step(middle)
     line = points[begin] + (points[end] - points[begin]) * (middle - begin) / (end - begin)
     return {(begin, end): abs(points[middle] - line) * (end - begin) / 2}
+
+
+def _inside(begin: int, end: int) -> int:
+    """The golden section: halving would meet steps that repeat (whole tiles of context) always at the same phase."""
+    return min(max(begin + 1, begin + round(_GOLDEN * (end - begin))), end - 1)
 
 
 def _total(points: Mapping[int, float]) -> float:

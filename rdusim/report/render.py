@@ -34,7 +34,8 @@ def blocks(report: Report, *, ascii_only: bool = False) -> Iterator[RenderableTy
     yield _titled(_memory_title(report), _memory(report))
     yield _titled("Units of a socket", _units(report))
     yield _titled("Sections", _sections(report))
-    lines = [f"{show(report.kernel_launches, 'count')} kernel launches; {_intensity(report)}"]
+    launches = f"{show(report.kernel_launches, 'count')} kernel launch{'es' if report.kernel_launches != 1 else ''}"
+    lines = [f"{launches}; {_intensity(report)}", _work(report)]
     lines += [f"note: {note}" for note in _notes(report)]
     yield Group(Text(), *(Text(line) for line in lines))
 
@@ -65,10 +66,7 @@ def headline(report: Report) -> str:
         parts.append(f"{show(_rounded(rate.tokens_per_second), 'count')} tokens/s")
     if rate.tokens_per_second_per_user is not None and setting.batch > 1:
         parts.append(f"{show(_rounded(rate.tokens_per_second_per_user), 'count')} per user")
-    parts.append(show(rate.flops_per_second, "flops"))
-    if rate.model_flops_utilization is not None:
-        parts[-1] += f" ({show(rate.model_flops_utilization, 'share')} of peak)"
-    return "   ".join(part for part in parts if part)
+    return "   ".join(parts)
 
 
 def _times(report: Report) -> list[str]:
@@ -98,19 +96,20 @@ def bound_by(report: Report) -> Text:
 
 
 def _titled(title: str, table: Table) -> RenderableType:
-    return Group(Text(), Text(title, style="bold cyan"), Padding(table, (0, 0, 0, 2)))
+    return Group(Text(), Text(title, style="bold cyan"), Padding(table, (0, 0, 0, 2), expand=False))
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, space: int = 2) -> Table:
     """First column left, the rest right; no lines between: the numbers are the picture."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, 0, 0, space), pad_edge=False, header_style="dim")
     for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True, overflow="ellipsis")
+        # Names give way first, over several lines: every number stays whole in 80 columns.
+        table.add_column(name, justify="right" if index else "left", no_wrap=bool(index), overflow="fold")
     return table
 
 
 def _breakdown(report: Report, block: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, show_header=False)
     for justify in ("left", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
     for cause, seconds in report.breakdown_seconds.items():
@@ -127,7 +126,7 @@ def _memory_title(report: Report) -> str:
 
 
 def _memory(report: Report) -> Table:
-    table = _table("tier", "peak use", "of", "", "read", "written", "achieved", "of peak", "streaming")
+    table = _table("tier", "peak use", "of", "", "read", "written", "achieved", "of peak", "streaming", space=1)
     for use in report.memory:
         table.add_row(*_memory_row(use))
     return table
@@ -146,7 +145,7 @@ def _memory_row(use: MemoryUse) -> Iterator[str]:
 
 
 def _units(report: Report) -> Table:
-    table = _table("unit", "largest section", "of", "", "held over time", "busy at least")
+    table = _table("unit", "largest section", "of", "", "held over time", "busy at least", space=1)
     for use in report.units:
         share = show(use.peak / use.available, "share")
         counts = (show(use.peak, "count"), show(use.available, "count"), share)
@@ -158,7 +157,7 @@ def _units(report: Report) -> Table:
 
 
 def _sections(report: Report) -> Table:
-    table = _table("section", "times", "each", "total", "share", "PCU", "PMU", "bound by", "next")
+    table = _table("section", "times", "each", "total", "share", "PCU", "PMU", "bound by", "next", space=1)
     for section in report.sections:
         table.add_row(
             section.name,
@@ -170,9 +169,6 @@ def _sections(report: Report) -> Table:
             show(section.pmu_share, "share"),
             *_bounds(section),
         )
-    # Names give way first: every number stays whole in 80 columns.
-    table.columns[0].min_width = 8
-    table.columns[0].ratio = 1
     return table
 
 
@@ -194,7 +190,18 @@ def _intensity(report: Report) -> str:
     flops = show(intensity.flops, "flop")
     if intensity.flops_per_byte is None:
         return f"{flops}, no off-chip bytes"
-    return f"{flops} over {show(intensity.bytes, 'size')} off chip = {intensity.flops_per_byte:.3g} FLOP/B"
+    return f"{flops} over {show(intensity.bytes, 'size')} off chip = {_ratio(intensity.flops_per_byte)} FLOP/B"
+
+
+def _work(report: Report) -> str:
+    rate = report.throughput
+    share = rate.model_flops_utilization
+    of_peak = "" if share is None else f", {show(share, 'share')} of peak at {report.setting.dtype}"
+    return f"{show(rate.flops_per_second, 'flops')}{of_peak}"
+
+
+def _ratio(value: float) -> str:
+    return show(round(value), "count") if value >= 100 else f"{value:.3g}"
 
 
 def _notes(report: Report) -> Iterator[str]:

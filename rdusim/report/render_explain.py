@@ -33,7 +33,7 @@ def _print_table(console: Console, title: str, columns: Iterable[str], rows: Ite
     listed = [tuple(row) for row in rows]
     if not listed:
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", title_justify="left")
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim", title_justify="left")
     for name in columns:
         left = name.startswith("<")
         table.add_column(name.removeprefix("<"), justify="left" if left else "right", overflow="fold", no_wrap=not left)

@@ -24,6 +24,7 @@ from rdusim.report.types import (
     Throughput,
     UnitUse,
 )
+from rdusim.units import show
 
 if TYPE_CHECKING:
     from rdusim.arch.types import Arch, MemoryTier
@@ -268,7 +269,8 @@ def _notes(setting: Setting, trace: Trace, arch: Arch) -> tuple[str, ...]:
     for tier in arch.socket.memory[1:]:
         if moved := trace.read_bytes.get(tier.name, 0.0) + trace.written_bytes.get(tier.name, 0.0):
             share = moved / (sum(trace.read_bytes.values()) + sum(trace.written_bytes.values()))
-            notes.append(f"{tier.name}: {100 * share:.0f}% of the bytes moved, {arch.socket.memory[0].name} is full")
+            nearest = arch.socket.memory[0].name
+            notes.append(f"{show(share, 'share')} of the bytes moved are {tier.name}'s: not everything fits {nearest}")
     return tuple(notes)
 
 

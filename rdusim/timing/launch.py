@@ -16,21 +16,21 @@ class LaunchTime:
     exposed: Seconds
 
 
-def hardware(units: float, loads_program: bool, costs: LaunchCosts) -> LaunchTime:
+def hardware(units: float, streams: int, loads_program: bool, costs: LaunchCosts) -> LaunchTime:
     """A static schedule in the AGCUs: the units of a section that was there already keep their program."""
     program = units * costs.program_bytes_per_unit / costs.program_load_bandwidth if loads_program else 0.0
-    return LaunchTime(staged=Seconds(0.0), exposed=Seconds(program + _start(costs)))
+    return LaunchTime(staged=Seconds(0.0), exposed=Seconds(program + _start(streams, costs)))
 
 
-def host(units: float, costs: LaunchCosts, link: Host) -> LaunchTime:
+def host(units: float, streams: int, costs: LaunchCosts, link: Host) -> LaunchTime:
     """The host prepares the call and sends program and arguments while the section before runs; then the units load them.
 
     Every start loads its program, a repeated one too: the host knows nothing of what the units hold.
     """
     size = units * costs.program_bytes_per_unit
     staged = costs.host_call + link.latency + size / link.bandwidth
-    return LaunchTime(staged=Seconds(staged), exposed=Seconds(size / costs.program_load_bandwidth + _start(costs)))
+    return LaunchTime(staged=Seconds(staged), exposed=Seconds(size / costs.program_load_bandwidth + _start(streams, costs)))
 
 
-def _start(costs: LaunchCosts) -> float:
-    return costs.argument_load + costs.execute
+def _start(streams: int, costs: LaunchCosts) -> float:
+    return streams * costs.argument_load_per_stream + costs.execute

@@ -1,4 +1,4 @@
-"""Falcon: shared keys (multi-query or grouped), attention beside the feed-forward, rotary or ALiBi (modeling_falcon.py).
+"""Falcon: shared keys (multi-query, grouped), attention beside the feed-forward, rotary or ALiBi (modeling_falcon.py).
 
 transformers caches keys after copying them for every query head; here the cache holds one copy per group, as every
 serving system does, and the copies are made behind it.
@@ -153,9 +153,7 @@ def _attention(b: GraphBuilder, model: Falcon, x: Value, positions: Value | None
     mask = b.op("slice", "attention.mask_slice", [mask], "s c", attributes={"axis": "m", "start": 0})
     scores = b.op("add", "attention.add_mask", [scores, mask])
     mixed = parts.weighted_values(b, parts.softmax(b, scores, upcast=False), v, keys)
-    return b.linear(
-        "attention.dense", mixed, "g r d k", "b s k", bias="k" if model.bias else None, partial=True
-    )
+    return b.linear("attention.dense", mixed, "g r d k", "b s k", bias="k" if model.bias else None, partial=True)
 
 
 def _scaled(b: GraphBuilder, model: Falcon, scores: Value) -> Value:

@@ -93,9 +93,7 @@ def _layer(b: GraphBuilder, model: Gpt2, x: Value, keys: Keys) -> Value:
 
 def _attention(b: GraphBuilder, model: Gpt2, x: Value, keys: Keys) -> Value:
     sparse = model.sparsity
-    fused = b.linear(
-        "attention.c_attn", x, "k t g d", "b s t g d", bias="t g d", parallel=("g",), sparsity=sparse
-    )
+    fused = b.linear("attention.c_attn", x, "k t g d", "b s t g d", bias="t g d", parallel=("g",), sparsity=sparse)
     q, k, v = (
         b.op("slice", f"attention.{kind}", [fused], "b s g d", attributes={"axis": "t", "start": index})
         for index, kind in enumerate("qkv")

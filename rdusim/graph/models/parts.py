@@ -93,9 +93,7 @@ def rotary_tables(b: GraphBuilder, positions: Value) -> tuple[Value, Value]:
     return b.cast("rotary.cos_cast", cos, b.dtype), b.cast("rotary.sin_cast", sin, b.dtype)
 
 
-def rotate(
-    b: GraphBuilder, name: str, x: Value, tables: tuple[Value, Value], role: Role = Role.ACTIVATION
-) -> Value:
+def rotate(b: GraphBuilder, name: str, x: Value, tables: tuple[Value, Value], role: Role = Role.ACTIVATION) -> Value:
     """x * cos + rotate_half(x) * sin."""
     cos, sin = tables
     halved = " ".join(label if label != "d" else "h" for label in x.dims)

@@ -159,9 +159,7 @@ SPECS: Final[Mapping[str, OperatorSpec]] = MappingProxyType(
         "gelu": _simd("gelu", _unary(_gelu), 4, 1),
         "gelu_tanh": _simd("gelu_tanh", _unary(_gelu_tanh), 7, 1, onnx="Gelu", aten="gelu"),
         "cast": _simd("cast", _cast, 0, 1, attributes=("to",), aten="_to_copy"),
-        "masked_fill": _simd(
-            "masked_fill", _masked_fill, 1, operands=(2, 2), attributes=("scalar",), onnx="Where"
-        ),
+        "masked_fill": _simd("masked_fill", _masked_fill, 1, operands=(2, 2), attributes=("scalar",), onnx="Where"),
         "where": _simd("where", _where, 1, operands=(2, 2), attributes=("scalar",)),
     }
 )

@@ -52,9 +52,7 @@ class OperatorSpec:
 def aligned(operator: Operator, arrays: Sequence[Array]) -> list[Array]:
     """Operands as views that broadcast against the first output: its axes in order, extent 1 where a label lacks."""
     target = operator.outputs[0].dims
-    return [
-        spread(array, operand.dims, target) for array, operand in zip(arrays, operator.inputs, strict=True)
-    ]
+    return [spread(array, operand.dims, target) for array, operand in zip(arrays, operator.inputs, strict=True)]
 
 
 def spread(array: Array, dims: tuple[str, ...], target: tuple[str, ...]) -> Array:

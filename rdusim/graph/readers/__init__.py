@@ -1,0 +1,1 @@
+"""Files that hold whole graphs: one module per format."""

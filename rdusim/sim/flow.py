@@ -1,0 +1,143 @@
+"""Rates of a section's loads and stores: what each could have alone, and the fair share of what they share.
+
+Streams that run with the tiles share tiers, AGCUs, TLN and the die-to-die link for the whole section: they get weighted
+max-min fair rates, weighted by their bytes per tile, so that all of them keep the same pace. Operands that are loaded
+once run one after the other, in the order of their use, each at the rate it can have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rdusim.arch.types import Arch, MemoryTier
+from rdusim.kernel.resource import max_min_rates
+from rdusim.mapping.types import Allocation, Route
+from rdusim.program.types import MemoryStream, Section, Stage
+from rdusim.sim.causes import AGCU, DIE, PMU, RDN, TLN
+from rdusim.timing import agcu, dram, tln
+from rdusim.units import Bytes, Cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A load or store: `rate` in bytes per cycle and what limits it; `latency` to the first byte."""
+
+    stream: MemoryStream
+    tier: str
+    written: bool
+    rate: float
+    limit: str
+    latency: Cycles
+    tier_rate: float  # of the whole tier, for this stream's pattern
+
+
+def flows(
+    section: Section, routes: Mapping[str, Route], allocations: Mapping[str, Allocation], arch: Arch
+) -> tuple[Flow, ...]:
+    """Every load and store of a section, with its rate."""
+    stages = {stage.name: stage for stage in section.stages}
+    tiers = {tier.name: tier for tier in arch.socket.memory}
+    written_share = _written_share(section)
+    alone = [
+        _alone(stream, written, routes[stream.name], tiers[allocations[stream.buffer].tier], stages, arch, written_share)
+        for stream, written in [*((load, False) for load in section.loads), *((store, True) for store in section.stores)]
+    ]
+    shared = [index for index, flow in enumerate(alone) if flow.stream.tiles > 1]
+    rates = _fair([alone[index] for index in shared], section, routes, arch)
+    result = list(alone)
+    for index, (rate, limit) in zip(shared, rates, strict=True):
+        flow = alone[index]
+        if rate < flow.rate:
+            result[index] = Flow(
+                stream=flow.stream,
+                tier=flow.tier,
+                written=flow.written,
+                rate=rate,
+                limit=limit,
+                latency=flow.latency,
+                tier_rate=flow.tier_rate,
+            )
+    return tuple(result)
+
+
+def _written_share(section: Section) -> float:
+    """Share of written bytes while tiles stream: reads and writes then turn the bus around."""
+    read = sum(load.bytes for load in section.loads if load.tiles > 1)
+    written = sum(store.bytes for store in section.stores if store.tiles > 1)
+    return written / (read + written) if read + written else 0.0
+
+
+def _alone(
+    stream: MemoryStream,
+    written: bool,
+    route: Route,
+    tier: MemoryTier,
+    stages: Mapping[str, Stage],
+    arch: Arch,
+    written_share: float,
+) -> Flow:
+    socket = arch.socket
+    contiguous = stream.contiguous if stream.gathered else Bytes(max(stream.contiguous, tier.timing.row))
+    memory = dram.bytes_per_cycle(tier, socket.clock, contiguous, written_share if stream.tiles > 1 else 0.0)
+    latency = Cycles(dram.latency(tier, socket.clock) + tln.latency(socket, route.die_crossing_bytes > 0))
+    pmu = socket.tile.pmu
+    stage = stages[stream.stage]
+    port = pmu.read_bytes_per_cycle if written else pmu.write_bytes_per_cycle
+    limits = {
+        tier.name: memory,
+        AGCU: stream.agcus * agcu.rate(latency, stream.contiguous, socket.tile.agcu),
+        PMU: max(1, stage.pmus) * float(port),
+        TLN: stream.tile_bytes / max(1e-9, tln.tln_cycles(route.tln_bytes or 1e-9, socket.tln, socket.dies)),
+    }
+    if route.die_crossing_bytes > 0:
+        limits[DIE] = stream.tile_bytes / tln.die_to_die_cycles(route.die_crossing_bytes, socket.die_to_die)
+    if route.tile_load:
+        lanes = socket.tile.rdn.vector_links * socket.tile.rdn.vector_bytes_per_cycle
+        limits[RDN] = stream.tile_bytes / max(1e-9, max(route.tile_load)) * lanes
+    limit = min(limits, key=lambda name: limits[name])
+    return Flow(
+        stream=stream,
+        tier=tier.name,
+        written=written,
+        rate=limits[limit],
+        limit=limit,
+        latency=latency,
+        tier_rate=memory,
+    )
+
+
+def _fair(
+    shared: Sequence[Flow], section: Section, routes: Mapping[str, Route], arch: Arch
+) -> list[tuple[float, str]]:
+    """Weighted max-min fair rates of the streams that run with the tiles."""
+    if not shared:
+        return []
+    socket = arch.socket
+    tiers = sorted({flow.tier for flow in shared})
+    names = [*tiers, AGCU, TLN, DIE]
+    slowest = {tier: min(flow.tier_rate for flow in shared if flow.tier == tier) for tier in tiers}
+    door = min(agcu.rate(flow.latency, flow.stream.contiguous, socket.tile.agcu) for flow in shared)
+    capacities = [
+        *(slowest[tier] for tier in tiers),
+        socket.agcus * door,
+        float(socket.tln.bytes_per_cycle * socket.dies),
+        2.0 * socket.die_to_die.bytes_per_cycle,
+    ]
+    usage = []
+    for flow in shared:
+        route, size = routes[flow.stream.name], max(1, flow.stream.tile_bytes)
+        usage.append(
+            [
+                (tiers.index(flow.tier), 1.0),
+                (len(tiers), 1.0),
+                (len(tiers) + 1, route.tln_bytes / size),
+                (len(tiers) + 2, route.die_crossing_bytes / size),
+            ]
+        )
+    weights = [max(1.0, flow.stream.bytes / section.tiles) for flow in shared]
+    shares = max_min_rates(weights, usage, capacities, [flow.rate for flow in shared])
+    return [
+        (float(rate), names[limit] if limit >= 0 else flow.limit)
+        for rate, limit, flow in zip(shares.rates, shares.limits, shared, strict=True)
+    ]

@@ -1,0 +1,286 @@
+"""A mapped section as a timed event graph: who waits for whom, by how long, how many tiles apart.
+
+Events of a stage are its start and its end on a tile, of a load the arrival of a part in its PMUs, of a store the
+departure. Firing k is tile k of the section. Operands loaded once arrive at fixed times: their events have no arc to a
+later firing. docs/model.md, "Section", has the equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rdusim.arch.types import Arch
+from rdusim.graph.types import Compute
+from rdusim.kernel.maxplus import EventGraph, event_graph
+from rdusim.mapping.types import MappedSection
+from rdusim.program.types import Section, Stage, Stream
+from rdusim.sim.causes import COLLECTIVE, COMPUTE, DIE, FILL, PMU, RDN, TLN, Causes
+from rdusim.sim.flow import Flow
+from rdusim.timing import p2p, pmu, rdn, tln
+from rdusim.timing import pcu as pcu_timing
+
+Arc = tuple[int, int, float, int, int]  # from, to, delay, tokens, cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """One stage alone: `interval` between tiles and what sets it, `fill` besides, all in cycles."""
+
+    interval: float
+    fill: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionGraph:
+    """Events by stage, load and store name; `end` fires when everything of a tile has happened."""
+
+    graph: EventGraph
+    starts: dict[str, int]
+    ends: dict[str, int]
+    moved: dict[str, int]  # load or store -> event at which its part is there
+    begun: dict[str, int]  # load of everything -> event at which it begins
+    end: int
+    times: dict[str, StageTime]
+    shared: dict[str, float]  # resource -> cycles per tile that all streams together occupy it
+
+
+def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTime:
+    """A stage alone on one tile: its PCUs, its collective, or the PMUs it reads and writes, whatever is slowest."""
+    tile, clock = arch.socket.tile, arch.socket.clock
+    # Beyond its PCUs a stage writes its tile into the buffers behind it.
+    written = sum(stream.tile_bytes for stream in outgoing)
+    memory = float(pmu.write_cycles(written, stage.pmus, tile.pmu)) if outgoing else 0.0
+    depth = max((stream.depth for stream in outgoing), default=1)
+    memory *= pmu.bank_conflict(stage.sram, 1 if depth == 1 else 2, max(1, stage.pmus) * 2, tile.pmu)
+    latency = float(tile.pmu.latency)
+    if stage.collective is not None:
+        time = p2p.collective(stage.collective.kind, stage.collective.participants, stage.collective.size, arch)
+        return _slowest(time.occupied * clock, COLLECTIVE, memory, time.latency * clock + latency)
+    if stage.work:
+        busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))
+        fill = float(pcu_timing.fill(stage.work[0], max(1, stage.pcus), tile.pcu))
+        moving, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
+        memory = max(memory, busy * max(1.0, (still if stage.compute is Compute.SYSTOLIC else 0) / max(1, stage.pmus)))
+        return _slowest(busy, COMPUTE, memory, fill + latency)
+    return _slowest(0.0, PMU, memory, latency)
+
+
+def _slowest(busy: float, cause: str, memory: float, fill: float) -> StageTime:
+    return StageTime(interval=max(busy, memory), fill=fill, cause=PMU if memory > busy else cause)
+
+
+def section_graph(
+    mapped: MappedSection, moves: Sequence[Flow], arch: Arch, causes: Causes, loop: int | None = None
+) -> SectionGraph:
+    """The event graph of one execution; with `loop`, firing k is repeat k of a section of one tile (kernel looping).
+
+    `loop`: copies of the once-loaded operands that the PMUs have room for; the next repeat's run that far ahead.
+    """
+    return _Builder(mapped, moves, arch, causes, loop).run()
+
+
+class _Builder:
+    def __init__(self, mapped: MappedSection, moves: Sequence[Flow], arch: Arch, causes: Causes, loop: int | None) -> None:
+        self.mapped, self.section, self.moves, self.arch = mapped, mapped.section, moves, arch
+        self.number, self.loop = causes.number, loop
+        self.names: list[str] = []
+        self.arcs: list[Arc] = []
+        self.starts: dict[str, int] = {}
+        self.ends: dict[str, int] = {}
+        self.moved: dict[str, int] = {}
+        self.begun: dict[str, int] = {}
+        self.stages = {stage.name: stage for stage in self.section.stages}
+        outgoing: dict[str, list[Stream]] = {name: [] for name in self.stages}
+        for stream in self.section.streams:
+            outgoing[stream.source].append(stream)
+        self.times = {stage.name: stage_time(stage, outgoing[stage.name], arch) for stage in self.section.stages}
+
+    def run(self) -> SectionGraph:
+        self.origin = self._event("start")
+        for stage in self.section.stages:
+            self._stage(stage)
+        self.last = self._event("end")
+        for stream in self.section.streams:
+            self._stream(stream)
+        self._resident_loads([flow for flow in self.moves if not flow.written and flow.stream.tiles == 1])
+        for flow in self.moves:
+            if not flow.written and flow.stream.tiles > 1:
+                self._tiled_load(flow)
+            elif flow.written:
+                self._store(flow)
+        shared = self._shared()
+        if self.loop is not None:
+            self._carry()
+        for name in self.ends.values():
+            self._arc(name, self.last, 0.0, 0, FILL)
+        return SectionGraph(
+            graph=event_graph(self.names, self.arcs),
+            starts=self.starts,
+            ends=self.ends,
+            moved=self.moved,
+            begun=self.begun,
+            end=self.last,
+            times=self.times,
+            shared=shared,
+        )
+
+    def _event(self, name: str) -> int:
+        self.names.append(name)
+        return len(self.names) - 1
+
+    def _arc(self, source: int, target: int, delay: float, tokens: int, cause: str) -> None:
+        self.arcs.append((source, target, delay, tokens, self.number[cause]))
+
+    def _share(self, tiles: int) -> float:
+        """Part of its firings' time that falls on one tile of the section, for something that fires less often."""
+        return tiles / self.section.tiles if self.loop is None and 1 < tiles else 1.0
+
+    def _periodic(self, tiles: int) -> bool:
+        return tiles > 1 or self.section.tiles == 1
+
+    def _stage(self, stage: Stage) -> None:
+        """start -> end: the tile's time; start -> next start: one tile at a time. What fires once has no next."""
+        time = self.times[stage.name]
+        start, end = self._event(f"{stage.name} start"), self._event(f"{stage.name} end")
+        self.starts[stage.name], self.ends[stage.name] = start, end
+        busy = time.interval * self._share(stage.tiles)
+        inner = self._event(f"{stage.name} busy")
+        self._arc(self.origin, start, 0.0, 0, FILL)
+        self._arc(start, inner, busy, 0, time.cause)
+        self._arc(inner, end, time.fill, 0, COLLECTIVE if time.cause == COLLECTIVE else FILL)
+        if self._periodic(stage.tiles):
+            self._arc(inner, start, 0.0, 1, time.cause)
+
+    def _stream(self, stream: Stream) -> None:
+        """Data forwards with the latency of the way; credits backwards: a place is free when its tile has been used."""
+        route = self.mapped.routes[stream.name]
+        source, target = self.stages[stream.source], self.stages[stream.target]
+        latency = rdn.latency(route.hops, self.arch.socket.tile.rdn)
+        if route.die_crossing_bytes > 0:
+            latency = type(latency)(latency + tln.latency(self.arch.socket, crosses=True))
+        self._arc(self.ends[source.name], self.starts[target.name], float(latency), 0, FILL)
+        lanes = self.arch.socket.tile.rdn.vector_links
+        most = max(route.tile_load, default=0.0) / lanes
+        carried = float(rdn.link_cycles(most, self.arch.socket.tile.rdn)) * self._share(stream.tiles)
+        if self._periodic(stream.tiles) and carried > 0.0:
+            way = self._event(f"{stream.name} way")
+            self._arc(self.ends[source.name], way, 0.0, 0, FILL)
+            self._arc(way, way, carried, 1, RDN)
+            self._arc(way, self.starts[target.name], float(latency), 0, FILL)
+        if not stream.resident and self._periodic(stream.tiles) and self._periodic(source.tiles):
+            depth = stream.depth if self.section.tiles > 1 else 1
+            self._arc(self.ends[target.name], self.starts[source.name], 0.0, depth, FILL)
+
+    def _resident_loads(self, loads: Sequence[Flow]) -> None:
+        """In order of use, each as soon as the tier is free; what its PMUs cannot hold waits for its stage to start."""
+        before: dict[str, int] = {}
+        first: dict[str, int] = {}
+        for flow in loads:
+            stream = flow.stream
+            begin, there = self._event(f"{stream.name} begins"), self._event(stream.name)
+            self.moved[stream.name], self.begun[stream.name] = there, begin
+            if flow.tier in before:
+                self._arc(before[flow.tier], begin, 0.0, 0, flow.tier)
+            else:
+                self._arc(self.origin, begin, float(flow.latency), 0, FILL)
+                first[flow.tier] = begin
+            free = self._event(f"{stream.name} issued")
+            self._arc(begin, free, stream.bytes / flow.tier_rate, 0, flow.tier)
+            self._arc(begin, there, stream.bytes / flow.rate, 0, flow.limit)
+            self._arc(free, there, 0.0, 0, flow.tier)
+            beyond = stream.bytes - stream.prefetch
+            if beyond > 0:
+                self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
+                self._arc(self.starts[stream.stage], free, beyond / flow.tier_rate, 0, flow.tier)
+            self._arrive(flow, there)
+            if self.loop is not None:
+                room = self.loop if beyond <= 0 else 1
+                self._arc(self.ends[stream.stage], begin, 0.0, room, flow.tier)
+            before[flow.tier] = free
+        if self.loop is not None:
+            for tier, begin in first.items():
+                self._arc(before[tier], begin, 0.0, 1, tier)
+
+    def _arrive(self, flow: Flow, there: int) -> None:
+        """A stage can end when the last bank of its operand has arrived and been read."""
+        stage = self.stages[flow.stream.stage]
+        time, memory = self.times[stage.name], self.arch.socket.tile.pmu
+        part = flow.stream.bytes / max(1, stage.pmus)
+        bank = min(part, memory.capacity / memory.banks)
+        tail = min(time.interval, float(pmu.read_cycles(bank, 1, memory)))
+        self._arc(there, self.ends[stage.name], tail + time.fill, 0, time.cause if time.cause != COLLECTIVE else FILL)
+
+    def _tiled_load(self, flow: Flow) -> None:
+        """Part after part at its fair rate, as far ahead as its space allows."""
+        stream, there = flow.stream, self._event(flow.stream.name)
+        self.moved[stream.name] = there
+        service = stream.tile_bytes / flow.rate * self._share(stream.tiles)
+        self._arc(self.origin, there, float(flow.latency) + service, 0, flow.limit)
+        self._arc(there, there, service, 1, flow.limit)
+        self._arc(there, self.starts[stream.stage], 0.0, 0, FILL)
+        ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
+        if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
+            self._arc(self.starts[stream.stage], there, (stream.tile_bytes - stream.prefetch) / flow.rate, 1, flow.limit)
+        else:
+            self._arc(self.ends[stream.stage], there, service, ahead, flow.limit)
+
+    def _store(self, flow: Flow) -> None:
+        """A part leaves at its fair rate once its tile is done; its buffer is free when it has left."""
+        stream, there = flow.stream, self._event(flow.stream.name)
+        self.moved[stream.name] = there
+        service = stream.tile_bytes / flow.rate * self._share(stream.tiles)
+        self._arc(self.ends[stream.stage], there, service, 0, flow.limit)
+        if self._periodic(stream.tiles):
+            self._arc(there, there, service, 1, flow.limit)
+            if self.section.tiles > 1:
+                self._arc(there, self.starts[stream.stage], 0.0, 2, flow.limit)
+        self._arc(there, self.last, float(flow.latency), 0, FILL)
+
+    def _shared(self) -> dict[str, float]:
+        """Resources that many streams use in turn: each tile keeps them busy for the sum of its uses."""
+        socket, tiles = self.arch.socket, self.section.tiles
+        routes = self.mapped.routes
+        busy: dict[str, float] = {}
+
+        def add(resource: str, cycles: float) -> None:
+            if cycles > 0.0:
+                busy[resource] = busy.get(resource, 0.0) + cycles / tiles
+
+        for stage in self.section.stages:
+            if stage.collective is not None:
+                add(COLLECTIVE, self.times[stage.name].interval * stage.tiles)
+        fired = [(stream.name, stream.tiles) for stream in self.section.streams]
+        for name, times in [*fired, *((flow.stream.name, flow.stream.tiles) for flow in self.moves)]:
+            add(TLN, float(tln.tln_cycles(routes[name].tln_bytes, socket.tln, socket.dies)) * times)
+            add(DIE, float(tln.die_to_die_cycles(routes[name].die_crossing_bytes, socket.die_to_die)) * times)
+        add(RDN, float(rdn.link_cycles(self.mapped.link_load, socket.tile.rdn)))
+        for flow in self.moves:
+            add(flow.tier, flow.stream.bytes / flow.tier_rate)
+        for resource, cycles in busy.items():
+            used = self._event(f"{resource} in use")
+            self._arc(self.origin, used, cycles, 0, resource)
+            self._arc(used, used, cycles, 1, resource)
+            self._arc(used, self.last, 0.0, 0, resource)
+        return busy
+
+    def _carry(self) -> None:
+        """Kernel looping: what a repeat stores is what the next one loads, straight from its PMUs."""
+        for store, load in self.section.carried.items():
+            leaving = [flow for flow in self.moves if flow.written and flow.stream.buffer == store]
+            coming = [flow for flow in self.moves if not flow.written and flow.stream.buffer == load]
+            for out in leaving:
+                for into in coming:
+                    hops = self.mapped.routes[into.stream.name].hops + self.mapped.routes[out.stream.name].hops
+                    latency = float(rdn.latency(hops, self.arch.socket.tile.rdn))
+                    self._arc(self.ends[out.stream.stage], self.starts[into.stream.stage], latency, 1, FILL)
+
+
+def loop_copies(section: Section, sram: int) -> int:
+    """Times that the operands loaded once fit into the SRAM beside everything else of the section: at least once."""
+    once = sum(load.prefetch for load in section.loads if load.tiles == 1)
+    used = sum(stage.sram for stage in section.stages)
+    return 1 + (max(0, sram - used) // once if once else 1)
+
+

@@ -1,0 +1,23 @@
+"""The verb: a mapping on a machine becomes a trace, by the engine asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping as PyMapping
+from types import MappingProxyType
+from typing import Final
+
+from rdusim.arch.types import Arch
+from rdusim.errors import OptionError
+from rdusim.mapping.types import Mapping
+from rdusim.sim.steady import steady
+from rdusim.sim.trace import SimulateOptions, Trace
+
+ENGINES: Final[PyMapping[str, Callable[[Mapping, Arch], Trace]]] = MappingProxyType({"steady": steady})
+
+
+def simulate(mapping: Mapping, arch: Arch, options: SimulateOptions | None = None) -> Trace:
+    """Run an engine. Raises OptionError for an unknown one, DeadlockError where buffers wait for each other in a circle."""
+    engine = (options or SimulateOptions()).engine
+    if engine not in ENGINES:
+        raise OptionError(f"--engine: no engine '{engine}': choose one of {', '.join(ENGINES)}")
+    return ENGINES[engine](mapping, arch)

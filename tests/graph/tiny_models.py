@@ -1,0 +1,96 @@
+"""Configs of two small layers for every family and flag, and random weights for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdusim.graph.evaluate import evaluate, input_shapes
+from rdusim.graph.load import load_constants, load_graph
+from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
+
+Array = NDArray[Any]
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 29, "rms_norm_eps": 1e-5,
+}  # fmt: skip
+FALCON: dict[str, Any] = {
+    "model_type": "falcon", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 29,
+}  # fmt: skip
+
+TINY: dict[str, dict[str, Any]] = {
+    "llama": LLAMA,
+    "llama-mha-tied-biased": LLAMA
+    | {"num_key_value_heads": 4, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True},
+    "llama3-rope": LLAMA
+    | {
+        "head_dim": 16,
+        "rope_parameters": {
+            "rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 8,
+        },
+    },
+    "mistral": LLAMA | {"model_type": "mistral", "sliding_window": 3},
+    "mistral-window-1": LLAMA | {"model_type": "mistral", "sliding_window": 1},
+    "qwen2": LLAMA | {"model_type": "qwen2", "hidden_act": "silu"},
+    "qwen2-windowed": LLAMA
+    | {
+        "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2,
+        "num_hidden_layers": 4,
+    },
+    "bloom": {"model_type": "bloom", "n_embed": 36, "n_layer": 2, "n_head": 6, "vocab_size": 29},
+    "falcon-new": FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2},
+    "falcon-multi-query": FALCON | {"multi_query": True},
+    "falcon-alibi": FALCON | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+    "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16, "vocab_size": 29},
+}  # fmt: skip
+
+
+def write(folder: Path, config: Mapping[str, Any]) -> Path:
+    """The config as a file."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(config, indent=2))
+    return path
+
+
+def prefill(tokens: int, batch: int = 2) -> RunShape:
+    return RunShape(phase=Phase.PREFILL, batch=batch, query_tokens=tokens, context_tokens=tokens, dtype="fp32")
+
+
+def decode(context: int, batch: int = 2, queries: int = 1) -> RunShape:
+    return RunShape(phase=Phase.DECODE, batch=batch, query_tokens=queries, context_tokens=context, dtype="fp32")
+
+
+def weights(graph: OperatorGraph, rng: np.random.Generator) -> dict[str, Array]:
+    """Random weights, large enough that every part of a layer changes the logits."""
+    shapes = input_shapes(graph)
+    return {
+        name: rng.normal(size=shapes[name]) * 0.3
+        for name, tensor in graph.tensors.items()
+        if tensor.role is Role.WEIGHT
+    }
+
+
+def run(
+    path: Path, shape: RunShape, values: Mapping[str, Array], tokens: Array, past: Mapping[str, Array] | None = None
+) -> tuple[OperatorGraph, dict[str, Array]]:
+    """Evaluates the model on the last `query_tokens` of `tokens`; the cache is clipped to what the graph takes."""
+    graph = load_graph(path, shape)
+    first = shape.context_tokens - shape.query_tokens
+    positions = np.broadcast_to(np.arange(first, shape.context_tokens), (shape.batch, shape.query_tokens))
+    inputs = {"input_ids": tokens[:, first : shape.context_tokens], "position_ids": positions}
+    cache = {}
+    for operator in graph.operators:
+        if operator.kind == "kv_append":
+            old, new = operator.inputs
+            entries = (past or {})[new.tensor]
+            room = graph.tensors[old.tensor].shape[-2]
+            cache[old.tensor] = entries[..., entries.shape[-2] - room :, :]
+    every = {**load_constants(path, shape), **values, **inputs, **cache}
+    return graph, evaluate(graph, every, keep=("head/lm_head",))

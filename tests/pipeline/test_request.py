@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from rdusim.mapping.types import Orchestration
+from rdusim.pipeline import RunRequest
+from rdusim.pipeline.request import Plan, option_problems, parse_parallel, resolve, socket_problems
+from rdusim.program.types import Parallelism
+
+
+def plan(*, positions: int | None = None, phases: bool = True, **options: object) -> Plan:
+    return resolve(RunRequest(model="m", **options), phases=phases, positions=positions)  # type: ignore[arg-type]
+
+
+def problems(*, phases: bool = True, **options: object) -> list[str]:
+    request = RunRequest(model="m", **options)  # type: ignore[arg-type]
+    return [str(problem) for problem in option_problems(request, phases=phases, engines=("steady",))]
+
+
+def test_a_bare_request_is_one_bf16_decode_step_at_4096_tokens() -> None:
+    bare = plan()
+    assert (bare.phase, bare.batch, bare.dtype, bare.context, bare.prompt) == ("decode", 1, "bf16", 4096, None)
+    assert bare.orchestration is Orchestration.HARDWARE
+
+
+def test_context_defaults_to_the_input_and_yields_to_its_own_option() -> None:
+    assert plan(input_tokens=300).context == 300
+    assert plan(input_tokens=300, context_tokens=77).context == 77
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode", "generate"])
+def test_default_lengths_stay_within_the_positions_of_the_model(phase: str) -> None:
+    for positions in (1, 2, 100, 1024, 131072):
+        small = plan(phase=phase, positions=positions)
+        lengths = (small.prompt or 0) + (small.output or 0), small.context or 0
+        assert max(lengths) <= max(positions, 2)
+        assert small.prompt is None or small.prompt >= 1
+
+
+def test_generate_reads_one_context_for_each_token_but_the_first() -> None:
+    steps = plan(phase="generate", input_tokens=10, output_tokens=4).steps()
+    assert list(steps) == [11, 12, 13]
+    assert not plan(phase="generate", output_tokens=1).steps()
+
+
+def test_unfused_kernels_are_started_by_the_host_unless_said_otherwise() -> None:
+    assert plan(fusion="unfused").orchestration is Orchestration.HOST
+    assert plan(fusion="unfused", orchestration="hardware").orchestration is Orchestration.HARDWARE
+
+
+def test_a_graph_with_shapes_of_its_own_has_one_phase_and_refuses_others() -> None:
+    assert plan(phases=False).phase == "forward"
+    assert len(problems(phases=False, phase="decode", batch=2, dtype="fp8")) == 3
+
+
+def test_every_wrong_option_is_named_at_once() -> None:
+    found = problems(
+        batch=0, input_tokens=-1, phase="train", dtype="fp9", fusion="fusde", engine="cycle", parallel="tp=0"
+    )
+    flags = ["--batch", "--input-tokens", "--phase", "--dtype", "--fusion", "--engine", "--parallel"]
+    assert [problem.split(":")[0] for problem in found] == flags
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tp", "tp=", "tp=x", "tp=0", "tp=-1", "tp=2,tp=4", "zp=2", "tp=2,", "tp=٢", "ep=2"]
+)
+def test_text_that_is_no_parallelism_is_refused(text: str) -> None:
+    ways, wrong = parse_parallel(text)
+    assert ways is None
+    assert wrong
+
+
+def test_parallelism_is_read_with_spaces_and_ones() -> None:
+    assert parse_parallel(" tp = 8, pp=1") == (Parallelism(tp=8), [])
+
+
+@pytest.mark.parametrize(("parallel", "sockets", "good"), [("tp=8", 8, True), ("tp=4", 8, True), ("tp=3", 8, False)])
+def test_tensor_parallelism_divides_the_sockets(parallel: str, sockets: int, good: bool) -> None:
+    assert bool(socket_problems(RunRequest(model="m", parallel=parallel), sockets)) is not good
