@@ -19,7 +19,7 @@ def build(sketch: Sketch, chosen: Plan, name: str, budget: Budget, share: float 
     tile = budget.arch.socket.tile
 
     def pmus(widths: Sequence[float]) -> list[int]:
-        return pmus_for(chosen.sram, widths, chosen.demands, chosen.streams, chosen.loads, chosen.first, budget)
+        return pmus_for(chosen.sram, widths, chosen.demands, chosen.streams, chosen.loads, chosen.first, chosen.cut.tiles, budget)
 
     def fits(widths: Sequence[int]) -> bool:
         return sum(pmus(widths)) <= budget.pmus

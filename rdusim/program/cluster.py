@@ -67,13 +67,21 @@ def alone(graph: OperatorGraph, names: Iterable[str]) -> tuple[Group, ...]:
         feeds = tuple(
             (operator, feed)
             for operand in (operator.inputs[1:] if appends else operator.inputs)
-            for feed in resolve(graph, operand, in_place)
+            for feed in _trimmed(graph, operator, resolve(graph, operand, in_place))
         )
         if appends:  # its readers find the past and the new entries where they are
             in_place |= {operand.tensor: operator for operand in operator.outputs}
         made = () if appends else tuple(operand.tensor for operand in operator.outputs)
         groups.append(Group(index=index, operators=(operator,), compute=spec.compute, feeds=feeds, made=made))
     return tuple(groups)
+
+
+def _trimmed(graph: OperatorGraph, operator: Operator, feeds: list[Feed]) -> list[Feed]:
+    """A layout alone reads no more than it writes: the rows it gathers, the part it slices."""
+    if SPECS[operator.kind].compute is not Compute.MOVE:
+        return feeds
+    most = sum(int(graph.tensors[operand.tensor].bytes) for operand in operator.outputs)
+    return [replace(feed, size=min(feed.size, most)) for feed in feeds]
 
 
 class _Clusters:

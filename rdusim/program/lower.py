@@ -20,7 +20,7 @@ from rdusim.program.tile import find_flows
 from rdusim.program.types import Fusion, LowerOptions, Parallelism, Program, Section
 from rdusim.timing import launch as launch_timing
 
-SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625)  # of the PCUs: a narrow section has a short program
+SHARES = tuple(2.0**-power for power in range(11))  # of the PCUs: a narrow section has a short program
 
 
 def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Program:

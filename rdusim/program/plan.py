@@ -94,7 +94,7 @@ def plan(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget, share: 
         sram=tuple(fixed),
         demands=demands,
         pcus=float(widths.sum()),
-        pmus=sum(pmus_for(fixed, widths, demands, streams, fitted, first, budget)),
+        pmus=sum(pmus_for(fixed, widths, demands, streams, fitted, first, cut.tiles, budget)),
         agcu_streams=sum(_all_streams(sketch, fitted, stored, cut, budget)),
         seconds=cycles / budget.arch.socket.clock,
     )
@@ -107,11 +107,18 @@ def pmus_for(
     streams: Sequence[PlannedStream],
     loads: Sequence[PlannedLoad],
     first: int,
+    tiles: int,
     budget: Budget,
 ) -> list[int]:
     """PMUs of each stage: bytes it holds, or vector streams that its buffers must take or feed at once, the larger."""
     tile = budget.arch.socket.tile
     feeds = [1] * len(sram)
+    period = max((each.cycles / max(1.0, width) for each, width in zip(demands, widths, strict=True)), default=0.0)
+    if tiles > 1 and period > 0.0:  # what a stage writes for one tile must be in its PMUs within a period
+        written = [0] * len(sram)
+        for stream in streams:
+            written[stream.edge.source - first] += stream.tile_bytes
+        feeds = [max(1, ceil(size / tile.pmu.write_bytes_per_cycle / period)) for size in written]
     bank = tile.pmu.capacity // tile.pmu.banks
     for load in loads:  # as many write ports as the memory's rate needs, unless the operand is small
         ports = min(ceil(budget.memory_rate / tile.pmu.write_bytes_per_cycle), ceil(load.tile_bytes / bank))
@@ -165,7 +172,7 @@ def _widths(
         widths = rough(demands, cut.tiles, budget.pcus * share)
         if widths is None:
             return None
-        needed = sum(pmus_for(sram, widths, demands, streams, loads, first, budget))
+        needed = sum(pmus_for(sram, widths, demands, streams, loads, first, cut.tiles, budget))
         if needed <= budget.pmus:
             return widths
         share *= max(0.3, 0.97 * budget.pmus / needed)
@@ -261,6 +268,7 @@ def _cycles(
     for stream in streams:
         after[stream.edge.target - first].append(stream.edge.source - first)
     finish = 0.0
+    services, depths = [0.0] * count, [0.0] * count
     for index in range(count):
         each, group = demands[index], sketch.groups[first + index]
         start = max((ready[source] for source in after[index]), default=0.0) + budget.hop_latency
@@ -274,10 +282,19 @@ def _cycles(
             service, depth = 0.0, 0.0
         fires = cut.of(stage_flows(sketch, first + index))
         period = max(period, service * fires / cut.tiles)
+        services[index], depths[index] = service, depth
         ready[index] = max(start + service + depth, arrivals[index] + min(service, 64.0) + depth)
         finish = max(finish, ready[index])
+    if cut.tiles > 1:  # a place of a buffer comes back after the producer, the way and the consumer
+        for stream in streams:
+            if not stream.edge.resident and stream.tiles > 1:
+                made, used = stream.edge.source - first, stream.edge.target - first
+                around = services[made] + depths[made] + budget.hop_latency + services[used] + depths[used]
+                period = max(period, around / stream.depth)
     memory = budget.memory_latency + moved / budget.memory_rate
-    return max(finish + (cut.tiles - 1) * period, memory + (budget.memory_latency if stored else 0.0))
+    leaving = sum(ceil(sketch.graph.tensors[name].bytes / cut.tiles) for name in stored) / budget.memory_rate
+    tail = leaving + budget.memory_latency if stored else 0.0
+    return max(finish + (cut.tiles - 1) * period + tail, memory)
 
 
 def stage_flows(sketch: Sketch, group: int) -> frozenset[int]:

@@ -18,10 +18,28 @@ Object = Mapping[str, Any]
 def print_explained(after: str, explained: Object, console: Console) -> None:
     """Print what is held `after` a step (lower, map or simulate)."""
     for section in explained["sections"]:
-        _SECTION[after](section, console)
+        _SECTION[after](_short(section, _block(section)), console)
     if after == "map":
         _print_memory(explained, console)
         _print_launches(explained, console)
+
+
+def _block(section: Object) -> str:
+    """The `decoder/` in front of all stage names of a section; empty when they have none in common."""
+    named = section.get("placements") or section["stages"]
+    blocks = {name[: name.find("/") + 1] for name in (each.get("name") or each["stage"] for each in named)}
+    return blocks.pop() if len(blocks) == 1 else ""
+
+
+def _short(value: Any, block: str) -> Any:
+    """The same values with `block` left out of every name: it stands in the heading, and tables are narrow."""
+    if isinstance(value, str):
+        return value.replace(block, "") if block else value
+    if isinstance(value, Mapping):
+        return {key: _short(item, block) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item, block) for item in value]
+    return value
 
 
 def _heading(console: Console, title: str, rest: str) -> None:
@@ -29,7 +47,7 @@ def _heading(console: Console, title: str, rest: str) -> None:
 
 
 def _print_table(console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """One table under a dim title; nothing at all when there are no rows. A leading `<` of a column aligns it left."""
+    """One table under its title; nothing at all when there are no rows. A leading `<` of a column aligns it left."""
     listed = [tuple(row) for row in rows]
     if not listed:
         return
@@ -50,7 +68,7 @@ def _lowered(section: Object, console: Console) -> None:
     _print_table(
         console,
         "stages",
-        ("<stage", "<compute", "PCU", "PMU", "SRAM", "tiles", "<tile shape", "<operators"),
+        ("<stage", "<compute", "PCU", "PMU", "SRAM", "tiles", "<tile shape"),
         (
             (
                 stage["name"],
@@ -60,10 +78,15 @@ def _lowered(section: Object, console: Console) -> None:
                 show(stage["sram"], "size"),
                 show(stage["tiles"], "count"),
                 " ".join(f"{label}={extent}" for label, extent in stage["tile_shape"].items()),
-                " ".join(stage["operators"]),
             )
             for stage in section["stages"]
         ),
+    )
+    _print_table(
+        console,
+        "operators",
+        ("<stage", "<operators that fire together"),
+        ((stage["name"], ", ".join(stage["operators"])) for stage in section["stages"]),
     )
     _print_table(
         console,

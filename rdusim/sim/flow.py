@@ -61,6 +61,35 @@ def flows(
     return tuple(result)
 
 
+def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:
+    """Begin and end of loads of one tier that are issued together and served in order: earlier ones take what they can.
+
+    The tier gives each load, in order, the lesser of its own rate and what is left; times in cycles after the first
+    request's latency. A fluid schedule: rates change only when a load ends.
+    """
+    left = {index: float(flow.stream.bytes) for index, flow in enumerate(loads)}
+    begin: dict[int, float] = {}
+    end: dict[int, float] = {}
+    now = 0.0
+    while left:
+        spare, rates = 1.0, {}  # share of the tier's time, as patterns differ in what they sustain
+        for index in left:
+            if spare <= 1e-9:
+                break
+            rate = min(loads[index].rate, spare * loads[index].tier_rate)
+            spare -= rate / loads[index].tier_rate
+            rates[index] = rate
+            begin.setdefault(index, now)
+        step = min(left[index] / rate for index, rate in rates.items())
+        now += step
+        for index, rate in rates.items():
+            left[index] -= rate * step
+            if left[index] <= 1e-6:
+                end[index] = now
+                del left[index]
+    return [(begin[index], end[index]) for index in range(len(loads))]
+
+
 def _written_share(section: Section) -> float:
     """Share of written bytes while tiles stream: reads and writes then turn the bus around."""
     read = sum(load.bytes for load in section.loads if load.tiles > 1)

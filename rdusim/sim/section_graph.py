@@ -16,7 +16,7 @@ from rdusim.kernel.maxplus import EventGraph, event_graph
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import Section, Stage, Stream
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, DIE, FILL, PMU, RDN, TLN, Causes
-from rdusim.sim.flow import Flow
+from rdusim.sim.flow import Flow, in_order
 from rdusim.timing import p2p, pmu, rdn, tln
 from rdusim.timing import pcu as pcu_timing
 
@@ -174,34 +174,41 @@ class _Builder:
             self._arc(self.ends[target.name], self.starts[source.name], 0.0, depth, FILL)
 
     def _resident_loads(self, loads: Sequence[Flow]) -> None:
-        """In order of use, each as soon as the tier is free; what its PMUs cannot hold waits for its stage to start."""
-        before: dict[str, int] = {}
-        first: dict[str, int] = {}
-        for flow in loads:
-            stream = flow.stream
-            begin, there = self._event(f"{stream.name} begins"), self._event(stream.name)
-            self.moved[stream.name], self.begun[stream.name] = there, begin
-            if flow.tier in before:
-                self._arc(before[flow.tier], begin, 0.0, 0, flow.tier)
-            else:
-                self._arc(self.origin, begin, float(flow.latency), 0, FILL)
-                first[flow.tier] = begin
-            free = self._event(f"{stream.name} issued")
-            self._arc(begin, free, stream.bytes / flow.tier_rate, 0, flow.tier)
-            self._arc(begin, there, stream.bytes / flow.rate, 0, flow.limit)
-            self._arc(free, there, 0.0, 0, flow.tier)
-            beyond = stream.bytes - stream.prefetch
-            if beyond > 0:
-                self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
-                self._arc(self.starts[stream.stage], free, beyond / flow.tier_rate, 0, flow.tier)
-            self._arrive(flow, there)
-            if self.loop is not None:
-                room = self.loop if beyond <= 0 else 1
-                self._arc(self.ends[stream.stage], begin, 0.0, room, flow.tier)
-            before[flow.tier] = free
+        """All issued at once and served in order of use; what its PMUs cannot hold waits for its stage to start."""
+        for tier in dict.fromkeys(flow.tier for flow in loads):
+            group = [flow for flow in loads if flow.tier == tier]
+            before: int | None = None
+            issued: list[int] = []
+            for flow, (begin, end) in zip(group, in_order(group), strict=True):
+                issued.append(self._resident_load(flow, begin, end, before))
+                before = issued[-1]
+            if self.loop is not None and issued:
+                self._arc(issued[-1], issued[0], group[0].stream.bytes / group[0].tier_rate, 1, tier)
+
+    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None) -> int:
+        """Two clocks: the load's own way (`there`), and the tier's turn (`issued`), which loads before it may delay."""
+        stream = flow.stream
+        started, there = self._event(f"{stream.name} begins"), self._event(stream.name)
+        self.moved[stream.name], self.begun[stream.name] = there, started
+        turn = stream.bytes / flow.tier_rate
+        self._arc(self.origin, started, float(flow.latency) + begin, 0, flow.tier if begin else FILL)
+        self._arc(started, there, end - begin, 0, flow.limit)
+        issued = self._event(f"{stream.name} issued")
+        if before is None:
+            self._arc(self.origin, issued, float(flow.latency) + turn, 0, flow.tier)
+        else:
+            self._arc(before, issued, turn, 0, flow.tier)
+        self._arc(issued, there, 0.0, 0, flow.tier)
+        beyond = stream.bytes - stream.prefetch
+        if beyond > 0:
+            self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
+            self._arc(self.starts[stream.stage], issued, beyond / flow.tier_rate, 0, flow.tier)
+        self._arrive(flow, there)
         if self.loop is not None:
-            for tier, begin in first.items():
-                self._arc(before[tier], begin, 0.0, 1, tier)
+            room = self.loop if beyond <= 0 else 1
+            self._arc(self.ends[stream.stage], issued, turn, room, flow.tier)
+            self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
+        return issued
 
     def _arrive(self, flow: Flow, there: int) -> None:
         """A stage can end when the last bank of its operand has arrived and been read."""
@@ -250,7 +257,9 @@ class _Builder:
 
         for stage in self.section.stages:
             if stage.collective is not None:
-                add(COLLECTIVE, self.times[stage.name].interval * stage.tiles)
+                work, clock = stage.collective, socket.clock
+                time = p2p.collective(work.kind, work.participants, work.size, self.arch)
+                add(COLLECTIVE, time.occupied * clock * stage.tiles)
         fired = [(stream.name, stream.tiles) for stream in self.section.streams]
         for name, times in [*fired, *((flow.stream.name, flow.stream.tiles) for flow in self.moves)]:
             add(TLN, float(tln.tln_cycles(routes[name].tln_bytes, socket.tln, socket.dies)) * times)
