@@ -13,7 +13,7 @@ from rdusim.graph.types import Compute
 from rdusim.program.budget import Budget
 from rdusim.program.sketch import Edge, Sketch
 from rdusim.program.tile import Cut
-from rdusim.program.width import Demand, Floats, demand, rough
+from rdusim.program.width import Demand, Floats, rough
 from rdusim.timing import p2p
 from rdusim.timing import pcu as pcu_timing
 from rdusim.timing import pmu as pmu_timing
@@ -79,10 +79,11 @@ def plan(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget, share: 
         return None
     for load in fitted:
         fixed[load.edge.target - first] += load.prefetch
-    demands = tuple(demand(sketch.work(group, cut), budget.arch.socket.tile.pcu) for group in range(first, end))
-    widths = _widths(demands, streams, fitted, fixed, first, cut, budget, share)
-    if widths is None:
+    demands = tuple(sketch.demand(group, cut, budget.arch.socket.tile.pcu) for group in range(first, end))
+    found = _widths(demands, streams, fitted, fixed, first, cut, budget, share)
+    if found is None:
         return None
+    widths, pmus = found
     cycles = _cycles(sketch, first, end, cut, fitted, streams, stored, demands, widths, budget)
     return Plan(
         first=first,
@@ -94,7 +95,7 @@ def plan(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget, share: 
         sram=tuple(fixed),
         demands=demands,
         pcus=float(widths.sum()),
-        pmus=sum(pmus_for(fixed, widths, demands, streams, fitted, first, cut.tiles, budget)),
+        pmus=pmus,
         agcu_streams=sum(_all_streams(sketch, fitted, stored, cut, budget)),
         seconds=cycles / budget.arch.socket.clock,
     )
@@ -166,15 +167,15 @@ def _widths(
     cut: Cut,
     budget: Budget,
     share: float,
-) -> Floats | None:
-    """Rough widths whose PMU bandwidth fits too."""
+) -> tuple[Floats, int] | None:
+    """Rough widths whose PMU bandwidth fits too, and the PMUs they take."""
     for _ in range(6):
         widths = rough(demands, cut.tiles, budget.pcus * share)
         if widths is None:
             return None
         needed = sum(pmus_for(sram, widths, demands, streams, loads, first, cut.tiles, budget))
         if needed <= budget.pmus:
-            return widths
+            return widths, needed
         share *= max(0.3, 0.97 * budget.pmus / needed)
     return None
 
@@ -281,7 +282,8 @@ def _cycles(
         else:
             service, depth = 0.0, 0.0
         fires = cut.of(stage_flows(sketch, first + index))
-        period = max(period, service * fires / cut.tiles)
+        # Two tiles at a time are under way in a stage: one enters where the one before the last has left.
+        period = max(period, service * fires / cut.tiles, (service + depth) / 2 if fires > 1 else 0.0)
         services[index], depths[index] = service, depth
         ready[index] = max(start + service + depth, arrivals[index] + min(service, 64.0) + depth)
         finish = max(finish, ready[index])

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, prod
 
+from rdusim.arch.types import Pcu
 from rdusim.dtypes import DType, size_of
 from rdusim.errors import LowerError
 from rdusim.graph.ops import SPECS, points
@@ -16,6 +17,7 @@ from rdusim.graph.types import Access, Block, Compute, Operator, OperatorGraph, 
 from rdusim.program.cluster import Feed, Group
 from rdusim.program.tile import Cut, Flows
 from rdusim.program.types import CollectiveWork
+from rdusim.program.width import Demand, demand
 from rdusim.timing.work import SimdWork, SystolicWork, Work
 from rdusim.units import Bytes
 
@@ -49,6 +51,7 @@ class Sketch:
     edges: tuple[Edge, ...]
     last_reader: Mapping[str, int]  # tensor -> last stage of the block that reads it; past the end if kept
     works: dict[tuple[int, Cut], tuple[Work, ...]] = field(default_factory=dict)
+    demands: dict[tuple[int, Cut], Demand] = field(default_factory=dict)
 
     def work(self, group: int, cut: Cut) -> tuple[Work, ...]:
         """What one tile asks of the PCUs of a stage."""
@@ -56,6 +59,13 @@ class Sketch:
         if key not in self.works:
             self.works[key] = _work(self.groups[group], self.graph, self.flows, cut)
         return self.works[key]
+
+    def demand(self, group: int, cut: Cut, pcu: Pcu) -> Demand:
+        """What the width of a stage must respect."""
+        key = (group, cut)
+        if key not in self.demands:
+            self.demands[key] = demand(self.work(group, cut), pcu)
+        return self.demands[key]
 
     def collective(self, group: int, cut: Cut) -> CollectiveWork | None:
         """What one tile moves between sockets, for a COLLECTIVE stage."""

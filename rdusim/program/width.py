@@ -142,17 +142,26 @@ def _step(each: Demand, width: int, time: float, pcu: Pcu) -> tuple[int, float]:
 
 
 def _spread(weights: Floats, least: Floats, most: Floats, budget: float) -> Floats:
-    """Widths proportional to weights, kept between least and most, that add up to the budget where they can."""
-    low, high = 0.0, budget / max(1e-12, float(weights[weights > 0].min(initial=1e300)) if weights.any() else 1.0)
-    if np.clip(weights * high, least, most).sum() <= budget:
-        return np.clip(weights * high, least, most)
-    for _ in range(24):
-        middle = (low + high) / 2
-        if np.clip(weights * middle, least, most).sum() <= budget:
-            low = middle
-        else:
-            high = middle
-    return np.clip(weights * low, least, most)
+    """Widths proportional to weights, kept between least and most, that add up to the budget where they can.
+
+    The sum is a rising, piecewise linear function of the factor: Newton steps reach its root in a few rounds.
+    """
+    total = float(weights.sum())
+    if total <= 0.0 or float(most.sum()) <= budget:
+        return most.copy() if total > 0.0 else least.copy()
+    factor = budget / total
+    for _ in range(12):
+        wanted = weights * factor
+        widths: Floats = np.minimum(np.maximum(wanted, least), most)
+        excess = float(widths.sum()) - budget
+        if abs(excess) <= 1e-6 * budget:
+            break
+        slope = float(weights[widths == wanted].sum())
+        factor = max(0.0, factor - excess / slope) if slope > 0.0 else factor * (0.5 if excess > 0.0 else 2.0)
+    if excess > 0.0:  # not quite there: take the rest from what stands above its least
+        above = widths - least
+        widths = least + above * max(0.0, 1.0 - excess / max(1e-12, float(above.sum())))
+    return widths
 
 
 def _time(cycles: Floats, widths: Floats, tiles: int) -> float:
