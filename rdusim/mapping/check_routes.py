@@ -1,8 +1,11 @@
 """Do routes bring every byte from its sources to its targets? Read off the links alone, as laws at each switch.
 
 Point to point: what comes in or starts at a switch goes on or ends there, so the links make up paths from sources to
-targets. Multicast: no link carries more than reaches its tail, the whole tile reaches each target, and each link can
-be reached from a source; a switch may copy but not invent. The top-level network counts as one more switch.
+targets. Multicast: no link carries more than reaches its tail from elsewhere (a switch may copy but not invent), the
+whole tile reaches each target, and so does a way from each source. The top-level network counts as one more switch.
+
+Links do not say whose share they carry. So for a multicast from several sources these laws are necessary, not
+sufficient: a missing link is excused where each source still has another way over links that are loaded enough.
 """
 
 from __future__ import annotations
@@ -115,28 +118,55 @@ def _cut_paths(tables: _Tables, routes: int) -> NDArray[np.bool_]:
 
 
 def _cut_trees(tables: _Tables, copies: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Routes with a target that does not get the whole tile, or a link that carries what did not reach its tail."""
+    """Routes that copy and yet leave a target without the whole tile, or without a way from one of the sources."""
+    nodes = tables.supply.size // copies.size
     there = tables.supply + np.bincount(tables.head, tables.load, tables.supply.size)
     missing = (tables.demand > 0) & (there < 1 - TOLERANCE)
     wrong: NDArray[np.bool_] = np.any(missing.reshape(copies.size, -1), axis=1)
-    wrong[tables.route[tables.load > there[tables.tail] + TOLERANCE]] = True
-    # Copying laws alone would allow a circle that feeds itself.
-    mine = copies[tables.route] & (tables.load > 0)
-    reached = _reached(tables.supply > 0, tables.tail[mine], tables.head[mine])
-    wrong[tables.route[mine & ~reached[tables.tail]]] = True
+    # No way turns round, so what a link carries did not come in over its reverse.
+    wrong[tables.route[tables.load > there[tables.tail] - _reverse(tables) + TOLERANCE]] = True
+    for number in np.flatnonzero(copies & ~wrong).tolist():
+        mine = slice(*np.searchsorted(tables.route, (number, number + 1)).tolist())
+        first, end = number * nodes, (number + 1) * nodes
+        wrong[number] = _separates(
+            (tables.tail[mine] - first).tolist(),
+            (tables.head[mine] - first).tolist(),
+            np.flatnonzero(tables.supply[first:end]).tolist(),
+            np.flatnonzero(tables.demand[first:end]).tolist(),
+        )
     return wrong
 
 
-def _reached(start: NDArray[np.bool_], tail: Ints, head: Ints) -> NDArray[np.bool_]:
-    """Nodes that can be reached from `start`: each round takes the links whose tail was reached in the last."""
-    reached = start.copy()
-    while tail.size:
-        now = reached[tail]
-        if not now.any():
-            break
-        reached[head[now]] = True
-        tail, head = tail[~now], head[~now]
-    return reached
+def _reverse(tables: _Tables) -> Floats:
+    """For each link the load of the one that leads back."""
+    if not tables.load.size:
+        return tables.load
+    size = tables.supply.size
+    key, back = tables.tail * size + tables.head, tables.head * size + tables.tail
+    order = np.argsort(key)
+    at = order[np.minimum(np.searchsorted(key[order], back), key.size - 1)]
+    return np.where(key[at] == back, tables.load[at], 0.0)
+
+
+def _separates(tails: list[int], heads: list[int], sources: list[int], targets: list[int]) -> bool:
+    """Whether some source has no way to some target. Each switch collects, as bits, the sources that reach it."""
+    onward: dict[int, list[int]] = {}
+    for tail, head in zip(tails, heads, strict=True):
+        onward.setdefault(tail, []).append(head)
+    seen = {source: 1 << number for number, source in enumerate(sources)}
+    fresh = set(sources)
+    while fresh:
+        gained = set()
+        for at in fresh:
+            new = seen[at]
+            for head in onward.get(at, ()):
+                before = seen.get(head, 0)
+                if before | new != before:
+                    seen[head] = before | new
+                    gained.add(head)
+        fresh = gained
+    everyone = (1 << len(sources)) - 1
+    return any(seen.get(target, 0) != everyone for target in targets)
 
 
 def _link_load(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]:

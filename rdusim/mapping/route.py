@@ -118,26 +118,31 @@ def _add_multicast(traffic: _Traffic, number: int, sources: Ints, targets: Ints,
     It enters at the door of the target that stands at its place in the order, so that entries are spread.
     """
     source_tile, target_tile = mesh.tile_of(sources), mesh.tile_of(targets)
+    tiles = np.unique(target_tile).tolist()
     share = traffic.scale[number, 0]
-    leaving = np.zeros(sources.size, dtype=np.bool_)
     way = 0
-    for tile in np.unique(target_tile).tolist():
-        here = targets[target_tile == tile]
-        outside = source_tile != tile
+    for tile in tiles:
+        here, outside = targets[target_tile == tile], source_tile != tile
         entries = mesh.doors[here[np.arange(outside.sum()) * here.size // max(1, outside.sum())]]
-        roots = np.concatenate((sources[~outside], entries))
-        traffic.trees.append((number, roots, here))
+        inside = sources[~outside]
+        roots = np.concatenate((inside[:0] if len(tiles) > 1 else inside, entries))
+        if roots.size:
+            traffic.trees.append((number, roots, here))
+        if len(tiles) > 1:
+            # The door is one more target, each source's own: a way beside the tree would carry the share twice.
+            doors = mesh.doors[inside].tolist()
+            traffic.trees += [(number, inside[at : at + 1], np.append(here, door)) for at, door in enumerate(doors)]
         _add_ports(traffic, np.full(entries.size, number), entries[:0], entries, np.ones_like(entries), mesh)
         exits = sources[outside]
         exit_way = int(_distance(exits, mesh.doors[exits], mesh).max()) + 1 if exits.size else 0
-        way = max(way, _farthest(roots, here, mesh) + 1 + exit_way)
+        way = max(way, _farthest(np.concatenate((inside, entries)), here, mesh) + 1 + exit_way)
         crossing = mesh.die_of(source_tile[outside]) != tile // mesh.tiles_per_die
         traffic.outside[number] += share * outside.sum(), share * crossing.sum()
-        leaving |= outside
-    gone = sources[leaving]
+    gone = sources if len(tiles) > 1 else sources[source_tile != tiles[0]]
     flow, once = np.full(gone.size, number, dtype=np.int64), np.ones_like(gone)
-    traffic.pairs.append(Pairs(flow=flow, source=gone, target=mesh.doors[gone], count=once))
     _add_ports(traffic, flow, mesh.doors[gone], gone[:0], once, mesh)
+    far = ~np.isin(mesh.tile_of(gone), tiles)
+    traffic.pairs.append(Pairs(flow=flow[far], source=gone[far], target=mesh.doors[gone[far]], count=once[far]))
     traffic.hops[number] = max(int(traffic.hops[number]), way)
 
 

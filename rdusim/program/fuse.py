@@ -17,6 +17,8 @@ from rdusim.program.sketch import Sketch
 from rdusim.program.tile import WHOLE, Cut, cuts
 from rdusim.units import show
 
+NARROW = (1 / 8, 1 / 64)  # shares of the PCUs tried for sections that run once
+
 LaunchCost = Callable[[Plan, bool], float]  # (section, loads its program) -> seconds with its launch
 
 
@@ -46,6 +48,9 @@ def fuse(sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset
                 near = best.cut
                 keeps_program = repeats > 1 and first == 0 and end == count
                 seconds = way.seconds + launch(best, not keeps_program)
+                if repeats == 1:  # what runs once is not worth a wide program: see `lower.SHARES`
+                    narrow = (plan(sketch, first, end, near, budget, share) for share in NARROW)
+                    seconds = min([seconds, *(way.seconds + launch(each, True) for each in narrow if each is not None)])
                 known = ways[end]
                 if known is None or seconds < known.seconds:
                     ways[end] = _Way(seconds=seconds, plans=(*way.plans, best))

@@ -19,6 +19,7 @@ from rdusim.timing import pcu as pcu_timing
 from rdusim.timing import pmu as pmu_timing
 from rdusim.timing.work import SimdWork
 
+WINDOWED = 0.8  # of the SRAM, where loads only run ahead: the rest is for PMUs that feed PCUs
 LEAST_WINDOW = 64 * 1024  # bytes in front of a stage through which a load that does not fit is streamed
 
 
@@ -169,15 +170,22 @@ def _widths(
     share: float,
 ) -> tuple[Floats, int] | None:
     """Rough widths whose PMU bandwidth fits too, and the PMUs they take."""
-    for _ in range(6):
+    high = share
+    best: tuple[Floats, int] | None = None
+    low = 0.0
+    for _ in range(6):  # PMUs that hold bytes are given; those that feed PCUs follow the share of the PCUs
         widths = rough(demands, cut.tiles, budget.pcus * share)
         if widths is None:
-            return None
+            return best
         needed = sum(pmus_for(sram, widths, demands, streams, loads, first, cut.tiles, budget))
         if needed <= budget.pmus:
-            return widths, needed
-        share *= max(0.3, 0.97 * budget.pmus / needed)
-    return None
+            best, low = (widths, needed), share
+            if share >= 0.95 * high:
+                return best
+        else:
+            high = share
+        share = 0.98 * high if low >= 0.9 * high else (low + high) / 2
+    return best
 
 
 def _levels(edges: Sequence[Edge], first: int, end: int) -> list[int]:
@@ -222,7 +230,7 @@ def _fit(loads: Sequence[PlannedLoad], fixed: int, cut: Cut, budget: Budget) -> 
     if total <= spare:
         return fitted
     if cut.tiles == 1:
-        room = spare - fixed
+        room = WINDOWED * budget.sram - fixed
         wanted = sum(load.prefetch for load in fitted)
         if room < LEAST_WINDOW * len(fitted):
             return None

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import gcd, prod
+from math import ceil, gcd, prod
 
 from rdusim.errors import LowerError
 from rdusim.graph.ops import SPECS
 from rdusim.graph.types import Access, Block, Operand, Operator, OperatorGraph, Role, TensorType
 
+MOST_PADDING = 0.01  # of an extent
 MEMORY_ROLES = (Role.WEIGHT, Role.CONSTANT, Role.KV_CACHE)  # stored cut; an INPUT is given whole to every socket
 
 
@@ -59,10 +60,14 @@ def _divides(operator: Operator, graph: OperatorGraph, ways: int) -> bool:
 
 
 def _split(labels: tuple[str, ...], dims: Mapping[str, int], ways: int) -> dict[str, int]:
-    """How many ways each label is cut, most significant first."""
+    """How many ways each label is cut, most significant first.
+
+    An extent that does not divide is padded where that adds next to nothing (Megatron-LM pads the vocabulary).
+    """
     cut: dict[str, int] = {}
     for label in labels:
-        cut[label] = gcd(dims[label], ways)
+        padded = -dims[label] % ways / dims[label] < MOST_PADDING
+        cut[label] = ways if padded else gcd(dims[label], ways)
         ways //= cut[label]
     return cut
 
@@ -86,7 +91,7 @@ class _Cut:
             self._operator(operator, self.made[self.blocks[operator.name]])
         for name, cut in self.axes.items():
             tensor = self.tensors[name]
-            shape = tuple(extent // by for extent, by in zip(tensor.shape, cut, strict=True))
+            shape = tuple(ceil(extent / by) for extent, by in zip(tensor.shape, cut, strict=True))
             self.tensors[name] = replace(tensor, shape=shape)
         blocks = tuple(self._block(block) for block in self.graph.blocks)
         operators = tuple(operator for block in self.graph.blocks for operator in self.made[block.name])
@@ -116,7 +121,7 @@ class _Cut:
         contracted = {label for label, by in ways.items() if by > 1} - {
             label for operand in operator.outputs for label in operand.dims
         }
-        dims = {label: extent // ways.get(label, 1) for label, extent in operator.dims.items()}
+        dims = {label: ceil(extent / ways.get(label, 1)) for label, extent in operator.dims.items()}
         for operand in operator.outputs:
             self.axes[operand.tensor] = tuple(ways.get(label, 1) for label in operand.dims)
         made.append(replace(operator, dims=dims, inputs=tuple(inputs)))
@@ -140,7 +145,7 @@ class _Cut:
         if role in MEMORY_ROLES and operand.tensor not in self.axes:
             shape = self.tensors[operand.tensor].shape
             fits = tuple(
-                ways.get(label, 1) if extent % ways.get(label, 1) == 0 else 1
+                ways.get(label, 1) if extent >= ways.get(label, 1) else 1
                 for label, extent in zip(operand.dims, shape, strict=True)
             )
             self.axes[operand.tensor] = fits
@@ -169,7 +174,7 @@ class _Cut:
             Operator(
                 name=f"{target}_{kind}",
                 kind=kind,
-                dims={label: extent if gathered else extent // by for label, extent, by in extents},
+                dims={label: extent if gathered else ceil(extent / by) for label, extent, by in extents},
                 inputs=(Operand(tensor=source, dims=labels),),
                 outputs=(Operand(tensor=target, dims=labels),),
                 attributes={"participants": self.ways, "reduction": how},

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import process_time
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -11,7 +12,9 @@ from rdusim.arch.types import Arch
 from rdusim.errors import MappingError, OptionError
 from rdusim.mapping.check import check
 from rdusim.mapping.map_onto import map_onto
+from rdusim.mapping.mesh import mesh_of
 from rdusim.mapping.types import MapOptions, MappedSection, Mapping, Orchestration, flows_of
+from rdusim.program.types import Stream
 from rdusim.units import Bytes
 from tests.mapping.programs import (
     buffer,
@@ -54,28 +57,41 @@ def test_every_program_that_fits_is_mapped_legally(data: st.DataObject, arch: Ar
         assert part.routes.keys() == {flow.name for flow in flows_of(part.section)}
 
 
-@given(data=st.data(), arch=machines())
-def test_any_cut_link_is_found(data: st.DataObject, arch: Arch) -> None:
-    mapping = map_onto(data.draw(programs(arch)), arch)
-    routed = [
-        (number, name)
-        for number, part in enumerate(mapping.sections)
-        for name, route in part.routes.items()
-        if any(route.tile_load)
-    ]
-    assume(routed)
-    number, name = data.draw(st.sampled_from(routed))
+def without(mapping: Mapping, number: int, name: str, cut: set[int]) -> Mapping:
+    """The mapping with some links of a route taken out."""
     part = mapping.sections[number]
     route = part.routes[name]
-    cut = data.draw(st.sampled_from([at for at, load in enumerate(route.tile_load) if load]))
-    links, loads = list(route.links), list(route.tile_load)
-    del links[cut], loads[cut]
-    routes = {**part.routes, name: replace(route, links=tuple(links), tile_load=tuple(loads))}
+    left = [(link, load) for link, load in zip(route.links, route.tile_load, strict=True) if link not in cut]
+    links, loads = tuple(link for link, _ in left), tuple(load for _, load in left)
     broken: list[MappedSection] = list(mapping.sections)
-    broken[number] = replace(part, routes=routes)
-    assert f"the route of stream {name!r} does not bring every byte" in said(
-        replace(mapping, sections=tuple(broken)), arch
-    )
+    broken[number] = replace(part, routes={**part.routes, name: replace(route, links=links, tile_load=loads)})
+    return replace(mapping, sections=tuple(broken))
+
+
+@given(data=st.data(), arch=machines())
+def test_a_cut_route_is_found(data: st.DataObject, arch: Arch) -> None:
+    """Any one link is missed; of a multicast from several sources, all links into any one of its targets."""
+    mapping = map_onto(data.draw(programs(arch)), arch)
+    mesh = mesh_of(arch.socket)
+    routed = [
+        (number, flow)
+        for number, part in enumerate(mapping.sections)
+        for flow in flows_of(part.section)
+        if any(part.routes[flow.name].tile_load)
+    ]
+    assume(routed)
+    number, flow = data.draw(st.sampled_from(routed))
+    links = mapping.sections[number].routes[flow.name].links
+    cut = {data.draw(st.sampled_from(links))}
+    if isinstance(flow, Stream) and flow.multicast:
+        placed = {of.stage: of for of in mapping.sections[number].placements}
+        source, target = placed[flow.source], placed[flow.target]
+        if len(source.pmus or source.pcus) > 1:
+            site = data.draw(st.sampled_from(target.pcus or target.pmus))
+            _, heads = mesh.ends(np.array(links))
+            cut = {link for link, head in zip(links, heads.tolist(), strict=True) if head == mesh.switch(site)}
+    message = f"the route of stream {flow.name!r} does not bring every byte"
+    assert message in said(without(mapping, number, flow.name, cut), arch)
 
 
 @given(data=st.data(), arch=machines())
