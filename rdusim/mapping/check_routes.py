@@ -2,7 +2,7 @@
 
 Point to point: what comes in or starts at a switch goes on or ends there, so the links make up paths from sources to
 targets. Multicast: no link carries more than reaches its tail from elsewhere (a switch may copy but not invent), the
-whole tile reaches each target, and so does a way from each source. The top-level network counts as one more switch.
+whole part reaches each target of it, and so does a way from each source of it. The top-level network counts as one more switch.
 
 Links do not say whose share they carry. So for a multicast from several sources these laws are necessary, not
 sufficient: a missing link is excused where each source still has another way over links that are loaded enough.
@@ -10,7 +10,7 @@ sufficient: a missing link is excused where each source still has another way ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdusim.mapping.mesh import Floats, Ints, Mesh
+from rdusim.mapping.multicast import parts_of, shares
 from rdusim.mapping.types import Flow, MappedSection, Route, flows_of
 from rdusim.program.types import Section, Stream
 
@@ -51,7 +52,8 @@ def check_routes(section: Section, mapped: MappedSection, mesh: Mesh) -> list[st
         return problems
     tables = _tables(section, mapped, flows, routes, mesh)
     copies = np.array([isinstance(flow, Stream) and flow.multicast for flow in flows])
-    cut = np.where(copies, _cut_trees(tables, copies), _cut_paths(tables, len(flows)))
+    ends = list(_ends(section, mapped, flows, mesh))
+    cut = np.where(copies, _cut_trees(tables, copies, flows, ends), _cut_paths(tables, len(flows)))
     for flow, lost, broken in zip(flows, cut.tolist(), tables.broken.tolist(), strict=True):
         if broken:
             problems.append(f"the route of stream {flow.name!r} uses a link that does not exist")
@@ -73,7 +75,7 @@ def _tables(
     route = np.repeat(np.arange(len(routes)), lengths)
     link = np.fromiter(chain.from_iterable(route.links for route in routes), np.int64, route.size)
     load = np.fromiter(chain.from_iterable(route.tile_load for route in routes), np.float64, route.size)
-    load /= np.repeat([float(max(1, flow.tile_bytes)) for flow in flows], lengths)
+    load /= np.repeat([float(max(1, flow.sent_bytes)) for flow in flows], lengths)
     good = mesh.exists(link)
     broken = np.bincount(route[~good], minlength=len(routes)) > 0
     route, load = route[good], load[good]
@@ -82,8 +84,15 @@ def _tables(
     for number, (sources, targets) in enumerate(_ends(section, mapped, flows, mesh)):
         # A stream without bytes has nothing to bring: its route is not judged.
         if flows[number].tile_bytes:
-            supply[number * size + sources] += 1 / max(1, sources.size)
-            demand[number * size + targets] += 1 / max(1, targets.size)
+            flow = flows[number]
+            if isinstance(flow, Stream) and flow.multicast and sources.size:
+                share = 1 / shares(sources, targets, flow.parts)
+                for holders, readers in parts_of(sources, targets, flow.parts):
+                    np.add.at(supply, number * size + holders, share)
+                    demand[number * size + readers] = share * holders.size
+            else:
+                supply[number * size + sources] += 1 / max(1, sources.size)
+                demand[number * size + targets] += 1 / max(1, targets.size)
     first = route * size
     return _Tables(
         route=route, tail=first + tail, head=first + head, load=load, supply=supply, demand=demand, broken=broken
@@ -117,22 +126,28 @@ def _cut_paths(tables: _Tables, routes: int) -> NDArray[np.bool_]:
     return wrong
 
 
-def _cut_trees(tables: _Tables, copies: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _cut_trees(
+    tables: _Tables, copies: NDArray[np.bool_], flows: Sequence[Flow], ends: Sequence[tuple[Ints, Ints]]
+) -> NDArray[np.bool_]:
     """Routes that copy and yet leave a target without the whole tile, or without a way from one of the sources."""
     nodes = tables.supply.size // copies.size
     there = tables.supply + np.bincount(tables.head, tables.load, tables.supply.size)
-    missing = (tables.demand > 0) & (there < 1 - TOLERANCE)
+    missing = there < tables.demand - TOLERANCE
     wrong: NDArray[np.bool_] = np.any(missing.reshape(copies.size, -1), axis=1)
     # No way turns round, so what a link carries did not come in over its reverse.
     wrong[tables.route[tables.load > there[tables.tail] - _reverse(tables) + TOLERANCE]] = True
     for number in np.flatnonzero(copies & ~wrong).tolist():
         mine = slice(*np.searchsorted(tables.route, (number, number + 1)).tolist())
-        first, end = number * nodes, (number + 1) * nodes
-        wrong[number] = _separates(
-            (tables.tail[mine] - first).tolist(),
-            (tables.head[mine] - first).tolist(),
-            np.flatnonzero(tables.supply[first:end]).tolist(),
-            np.flatnonzero(tables.demand[first:end]).tolist(),
+        first, flow = number * nodes, flows[number]
+        assert isinstance(flow, Stream)
+        if not ends[number][0].size:
+            continue
+        onward: dict[int, list[int]] = {}
+        for tail, head in zip((tables.tail[mine] - first).tolist(), (tables.head[mine] - first).tolist(), strict=True):
+            onward.setdefault(tail, []).append(head)
+        wrong[number] = any(
+            _separates(onward, holders.tolist(), readers.tolist())
+            for holders, readers in parts_of(*ends[number], flow.parts)
         )
     return wrong
 
@@ -148,11 +163,8 @@ def _reverse(tables: _Tables) -> Floats:
     return np.where(key[at] == back, tables.load[at], 0.0)
 
 
-def _separates(tails: list[int], heads: list[int], sources: list[int], targets: list[int]) -> bool:
+def _separates(onward: Mapping[int, Sequence[int]], sources: list[int], targets: list[int]) -> bool:
     """Whether some source has no way to some target. Each switch collects, as bits, the sources that reach it."""
-    onward: dict[int, list[int]] = {}
-    for tail, head in zip(tails, heads, strict=True):
-        onward.setdefault(tail, []).append(head)
     seen = {source: 1 << number for number, source in enumerate(sources)}
     fresh = set(sources)
     while fresh:

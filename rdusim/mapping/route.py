@@ -16,6 +16,7 @@ import numpy as np
 from rdusim.mapping.agcus import choose
 from rdusim.mapping.balance import balance
 from rdusim.mapping.mesh import IN, OUT, Floats, Ints, Mesh
+from rdusim.mapping.multicast import parts_of, shares
 from rdusim.mapping.paths import Pairs, Trees, Usage, spread, usage
 from rdusim.mapping.types import Placement, Route, flows_of
 from rdusim.program.types import MemoryStream, Section
@@ -85,8 +86,9 @@ def _add_streams(traffic: _Traffic, section: Section, pcus: dict[str, Ints], pmu
         if not sources.size or not targets.size:
             continue
         if stream.multicast:
-            traffic.scale[number] = stream.tile_bytes / sources.size
-            _add_multicast(traffic, number, sources, targets, mesh)
+            traffic.scale[number] = stream.sent_bytes / shares(sources, targets, stream.parts)
+            for holders, readers in parts_of(sources, targets, stream.parts):
+                _add_multicast(traffic, number, holders, readers, mesh)
         else:
             traffic.scale[number] = stream.tile_bytes / (sources.size * targets.size)
             spreads.append(number)

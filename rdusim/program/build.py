@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rdusim.arch.types import Pcu
 from rdusim.graph.ops import flops
 from rdusim.graph.types import Compute
 from rdusim.program.budget import Budget
@@ -11,6 +12,8 @@ from rdusim.program.plan import Plan, agcu_streams, contiguous, pmus_for, stage_
 from rdusim.program.sketch import Sketch
 from rdusim.program.types import MemoryStream, Section, Stage, Stream
 from rdusim.program.width import exact
+from rdusim.timing import pcu as pcu_timing
+from rdusim.timing.work import SystolicWork
 from rdusim.units import Bytes
 
 
@@ -35,7 +38,7 @@ def build(sketch: Sketch, chosen: Plan, name: str, budget: Budget, share: float 
     return Section(
         name=name,
         stages=stages,
-        streams=_streams(chosen, names),
+        streams=_streams(chosen, names, widths, tile.pcu),
         loads=_loads(chosen, names, budget),
         stores=_stores(sketch, chosen, names, budget),
         tiles=chosen.cut.tiles,
@@ -66,9 +69,18 @@ def _stage(sketch: Sketch, chosen: Plan, group: int, name: str, pcus: int, pmus:
     )
 
 
-def _streams(chosen: Plan, names: dict[int, str]) -> tuple[Stream, ...]:
-    return tuple(
-        Stream(
+def _streams(chosen: Plan, names: dict[int, str], widths: Sequence[int], pcu: Pcu) -> tuple[Stream, ...]:
+    made = []
+    for stream in chosen.streams:
+        target = stream.edge.target - chosen.first
+        work, width = chosen.demands[target].work, max(1, widths[target])
+        multicast = stream.edge.multicast and not stream.edge.resident
+        parts, resends = 1, 1
+        if multicast and work and isinstance(work[0], SystolicWork):
+            parts = min(width, pcu_timing.operand_streams(work[0], width, pcu)[0])
+            resends = pcu_timing.resends(work[0], width, pcu)
+        made.append(
+          Stream(
             name=f"{stream.edge.root}>{names[stream.edge.target]}{' kept' if stream.edge.resident else ''}",
             tensor=stream.edge.root,
             source=names[stream.edge.source],
@@ -76,11 +88,13 @@ def _streams(chosen: Plan, names: dict[int, str]) -> tuple[Stream, ...]:
             tile_bytes=Bytes(stream.tile_bytes),
             tiles=stream.tiles,
             depth=stream.depth,
-            multicast=stream.edge.multicast and not stream.edge.resident,
+            multicast=multicast,
+            parts=parts,
+            resends=resends,
             resident=stream.edge.resident,
+          )
         )
-        for stream in chosen.streams
-    )
+    return tuple(made)
 
 
 def _loads(chosen: Plan, names: dict[int, str], budget: Budget) -> tuple[MemoryStream, ...]:

@@ -47,9 +47,10 @@ class Stage:
 class Stream:
     """Tiles of one tensor from a stage to a later one of the same section, through a buffer of `depth` tiles.
 
-    depth 2 is double-buffered. `multicast`: every PCU of the target reads every tile (the moving operand of a GEMM
-    whose outputs are spread over its PCUs); otherwise the tile is spread over the PCUs. `resident`: the buffer keeps
-    what has come for as long as the target needs it (keys and values of earlier tokens).
+    depth 2 is double-buffered. `multicast`: the moving operand of a GEMM, cut into `parts`, each of which every PCU of one
+    part of the target reads (a row of its grid), `resends` times, as a PCU keeps no operand; otherwise the tile is spread
+    over the PCUs. `resident`: the buffer keeps what has come for as long as the target needs it (keys and values of
+    earlier tokens).
     """
 
     name: str
@@ -60,7 +61,14 @@ class Stream:
     tiles: int
     depth: int
     multicast: bool = False
+    parts: int = 1
+    resends: int = 1
     resident: bool = False
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that leave the buffer for one tile."""
+        return self.tile_bytes * self.resends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,11 @@ class MemoryStream:
     def bytes(self) -> int:
         """Bytes of one execution of the section."""
         return self.tile_bytes * self.tiles
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of one tile on the way."""
+        return self.tile_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

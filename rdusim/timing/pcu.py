@@ -74,6 +74,17 @@ def operand_streams(work: Work, pcus: int, pcu: Pcu) -> tuple[int, int]:
     """
     if isinstance(work, SimdWork):
         return max(1, pcus // chain_length(work, pcu)), 0
+    across_m, across_n, copies = _grid(work, pcus, pcu)
+    return across_m * copies, across_n * copies
+
+
+def resends(work: SystolicWork, pcus: int, pcu: Pcu) -> int:
+    """Times that the moving operand passes: once for every block of columns that a PCU takes in turn."""
+    return ceil(ceil(work.n / pcu.systolic_rows) / _grid(work, pcus, pcu)[1])
+
+
+def _grid(work: SystolicWork, pcus: int, pcu: Pcu) -> tuple[int, int, int]:
+    """PCUs along m and along n of a grid, and how many such grids (independent products, splits of K) there are."""
     m_blocks, n_blocks = ceil(work.m / pcu.systolic_cols), ceil(work.n / pcu.systolic_rows)
     splits = max(1, ceil(pcus / max(1, work.batch * m_blocks * n_blocks)))
     grid = max(1, ceil(pcus / splits))
@@ -81,7 +92,7 @@ def operand_streams(work: Work, pcus: int, pcu: Pcu) -> tuple[int, int]:
     within = ceil(grid / groups)
     across_m = min(m_blocks, max(1, round((within * m_blocks / n_blocks) ** 0.5)))
     across_n = min(n_blocks, ceil(within / across_m))
-    return max(1, across_m * groups * splits), max(1, across_n * groups * splits)
+    return max(1, across_m), max(1, across_n), max(1, groups * splits)
 
 
 def _systolic_interval(work: SystolicWork, pcus: int, pcu: Pcu) -> Cycles:

@@ -92,6 +92,15 @@ def test_a_multicast_to_two_tiles_leaves_once_and_enters_each() -> None:
     assert (found.tln_bytes, found.die_crossing_bytes) == (128, 0)
 
 
+def test_the_way_to_the_door_is_part_of_the_tree() -> None:
+    """The target (0, 2) stands at the source's door: its link carries the tile once, for here and for elsewhere."""
+    mesh = mesh_of(machine(rows=3, cols=5, tiles_per_die=2).socket)
+    made = section("x", STAGES, streams=[stream("s", "a", "b", 64, multicast=True)])
+    targets = (*at(mesh, 0, (0, 2)), *at(mesh, 1, (1, 1)))
+    found, _ = routed(mesh, made, a=((), at(mesh, 0, (1, 2))), b=(targets, ()))
+    assert ways(mesh, found) == {(7, 2): 64, (20, 21): 64}
+
+
 def test_two_streams_on_one_way_take_different_turns() -> None:
     """XY for both would put both on the same links; YX for one halves the peak."""
     mesh = mesh_of(machine(rows=4, cols=4).socket)
