@@ -107,16 +107,16 @@ class Row:
     measure: Measure
     case: Case | None = None
     against: Case | None = None
-    counting: Counting = Counting()  # noqa: RUF009 - frozen
+    counting: Counting = Counting()
     reading: str = ""
     main: bool = True
     derived: float | None = None
     limits: tuple[Limit, ...] = ()
 
 
-def load_targets(path: Path = Path(__file__).with_name("targets.csv")) -> dict[str, Target]:
+def load_targets() -> dict[str, Target]:
     """Targets by id, in the order of the file."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with Path(__file__).with_name("targets.csv").open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(line for line in file if not line.startswith("#"))
         return {line["id"]: _target(line) for line in lines}
 

@@ -22,6 +22,7 @@ TRACEBACK: Final = "RDUSIM_TRACEBACK"  # environment variable: set, a bug shows 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("rdusim.cli.run", "Time a model on a machine: latency, throughput, what bounds it."),
     "explain": ("rdusim.cli.explain", "Show what a run is made of: sections, placement, bounds."),
+    "validate": ("rdusim.cli.validate", "Compare predictions with published results."),
     "arch": ("rdusim.cli.arch", "Show or check a machine."),
     "models": ("rdusim.cli.models", "List the shipped models, or show one."),
 }

@@ -100,7 +100,7 @@ def _streams(chosen: Plan, names: dict[int, str], widths: Sequence[int], pcu: Pc
 def _loads(chosen: Plan, names: dict[int, str], budget: Budget) -> tuple[MemoryStream, ...]:
     """Loads in the order of their use; each with the AGCUs that let it run at the memory's full rate."""
     ordered = sorted(chosen.loads, key=lambda load: load.edge.target)
-    contexts = agcu_streams([(load.tile_bytes, contiguous(load)) for load in ordered], budget)
+    contexts = agcu_streams([(load.tile_bytes * load.tiles, contiguous(load)) for load in ordered], budget)
     return tuple(
         MemoryStream(
             name=f"load {load.edge.root}>{names[load.edge.target]}{' kept' if load.edge.resident else ''}",
@@ -124,7 +124,7 @@ def _stores(sketch: Sketch, chosen: Plan, names: dict[int, str], budget: Budget)
         for tensor in group.made:
             if tensor in chosen.stored:
                 made.append((tensor, group.index, -(-int(sketch.graph.tensors[tensor].bytes) // tiles), tiles))
-    contexts = agcu_streams([(size, size) for _, _, size, _ in made], budget)
+    contexts = agcu_streams([(size * tiles, size) for _, _, size, tiles in made], budget)
     return tuple(
         MemoryStream(
             name=f"store {tensor}",

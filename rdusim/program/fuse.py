@@ -17,6 +17,7 @@ from rdusim.program.sketch import Sketch
 from rdusim.program.tile import WHOLE, Cut, cuts
 from rdusim.units import show
 
+AS_GOOD = 0.005
 NARROW = (1 / 8, 1 / 64)  # shares of the PCUs tried for sections that run once
 
 LaunchCost = Callable[[Plan, bool], float]  # (section, loads its program) -> seconds with its launch
@@ -68,8 +69,11 @@ def best_plan(sketch: Sketch, first: int, end: int, budget: Budget, near: Cut | 
         found = _descend(sketch, first, end, budget, choices, choices.index(near))
         if found is not None:
             return found
-    plans = (plan(sketch, first, end, cut, budget) for cut in choices)
-    return min((each for each in plans if each is not None), key=lambda each: each.seconds, default=None)
+    plans = [found for cut in choices if (found := plan(sketch, first, end, cut, budget)) is not None]
+    least = min((each.seconds for each in plans), default=0.0)
+    # Of cuts that are as good, the one with the fewest tiles: nothing is gained by more.
+    good = [each for each in plans if each.seconds <= least * (1.0 + AS_GOOD)]
+    return min(good, key=lambda each: each.cut.tiles, default=None)
 
 
 def _descend(sketch: Sketch, first: int, end: int, budget: Budget, choices: Sequence[Cut], at: int) -> Plan | None:
@@ -79,7 +83,7 @@ def _descend(sketch: Sketch, first: int, end: int, budget: Budget, choices: Sequ
         index = at + step
         while 0 <= index < len(choices):
             other = plan(sketch, first, end, choices[index], budget)
-            if other is None or (best is not None and other.seconds >= best.seconds):
+            if other is None or (best is not None and other.seconds >= best.seconds * (1.0 - AS_GOOD)):
                 break
             best, index = other, index + step
     return best

@@ -6,10 +6,9 @@ The search (`fuse`) makes thousands of these; `build` turns the chosen ones into
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
-from rdusim.graph.types import Compute
 from rdusim.program.budget import Budget
 from rdusim.program.sketch import Edge, Sketch
 from rdusim.program.tile import Cut
@@ -20,6 +19,7 @@ from rdusim.timing import pmu as pmu_timing
 from rdusim.timing.work import SimdWork
 
 WINDOWED = 0.8  # of the SRAM, where loads only run ahead: the rest is for PMUs that feed PCUs
+WRITING = 0.25  # of a period, in which a stage's tile must be in its PMUs: writing is on the way round of every credit
 LEAST_WINDOW = 64 * 1024  # bytes in front of a stage through which a load that does not fit is streamed
 
 
@@ -85,6 +85,9 @@ def plan(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget, share: 
     if found is None:
         return None
     widths, pmus = found
+    if cut.tiles > 1:
+        streams = _deepen(sketch, first, cut, streams, demands, widths, fixed, pmus, budget)
+        pmus = sum(pmus_for(fixed, widths, demands, streams, fitted, first, cut.tiles, budget))
     cycles = _cycles(sketch, first, end, cut, fitted, streams, stored, demands, widths, budget)
     return Plan(
         first=first,
@@ -120,7 +123,7 @@ def pmus_for(
         written = [0] * len(sram)
         for stream in streams:
             written[stream.edge.source - first] += stream.tile_bytes
-        feeds = [max(1, ceil(size / tile.pmu.write_bytes_per_cycle / period)) for size in written]
+        feeds = [max(1, ceil(size / tile.pmu.write_bytes_per_cycle / (WRITING * period))) for size in written]
     bank = tile.pmu.capacity // tile.pmu.banks
     for load in loads:  # as many write ports as the memory's rate needs, unless the operand is small
         ports = min(ceil(budget.memory_rate / tile.pmu.write_bytes_per_cycle), ceil(load.tile_bytes / bank))
@@ -154,9 +157,9 @@ def contiguous(load: PlannedLoad) -> int:
 def _all_streams(
     sketch: Sketch, loads: Sequence[PlannedLoad], stored: Sequence[str], cut: Cut, budget: Budget
 ) -> list[int]:
-    sizes = [ceil(sketch.graph.tensors[name].bytes / cut.tiles) for name in stored]
-    coming = agcu_streams([(load.tile_bytes, contiguous(load)) for load in loads], budget)
-    return coming + agcu_streams([(size, size) for size in sizes], budget)
+    sizes = [(int(sketch.graph.tensors[name].bytes), ceil(sketch.graph.tensors[name].bytes / cut.tiles)) for name in stored]
+    coming = agcu_streams([(load.tile_bytes * load.tiles, contiguous(load)) for load in loads], budget)
+    return coming + agcu_streams(sizes, budget)
 
 
 def _widths(
@@ -186,6 +189,57 @@ def _widths(
             high = share
         share = 0.98 * high if low >= 0.9 * high else (low + high) / 2
     return best
+
+
+def _deepen(
+    sketch: Sketch,
+    first: int,
+    cut: Cut,
+    streams: Sequence[PlannedStream],
+    demands: Sequence[Demand],
+    widths: Floats,
+    sram: list[int],
+    pmus: int,
+    budget: Budget,
+) -> list[PlannedStream]:
+    """Buffers deep enough that no credit's way round holds up the slowest stage, as far as PMUs are left.
+
+    `sram` grows by what is added.
+    """
+    services, depths = stage_times(sketch, first, cut, demands, widths, budget)
+    period = max(services, default=0.0)
+    spare = (budget.pmus - pmus) * budget.arch.socket.tile.pmu.capacity // 2  # half: stages round up to whole PMUs
+    deeper = []
+    for stream in streams:
+        made, used = stream.edge.source - first, stream.edge.target - first
+        around = services[made] + depths[made] + budget.hop_latency + services[used] + depths[used]
+        needed = ceil(1.1 * around / period) if period > 0.0 else 1
+        extra = (min(needed, stream.tiles) - stream.depth) * stream.tile_bytes
+        if not stream.edge.resident and stream.tiles > 1 and 0 < extra <= spare:
+            spare -= extra
+            sram[made] += extra
+            stream = replace(stream, depth=min(needed, stream.tiles))
+        deeper.append(stream)
+    return deeper
+
+
+def stage_times(
+    sketch: Sketch, first: int, cut: Cut, demands: Sequence[Demand], widths: Floats, budget: Budget
+) -> tuple[list[float], list[float]]:
+    """Cycles between tiles, and besides for one tile, of every stage of a run."""
+    pcu, clock = budget.arch.socket.tile.pcu, budget.arch.socket.clock
+    services, depths = [], []
+    for index, (each, width) in enumerate(zip(demands, widths.tolist(), strict=True)):
+        service, depth = 0.0, 0.0
+        if each.work:
+            service = each.cycles / max(width, 1.0)
+            depth = float(pcu_timing.fill(each.work[0], max(1, int(width)), pcu))
+        elif (work := sketch.collective(first + index, cut)) is not None:
+            time = p2p.collective(work.kind, work.participants, work.size, budget.arch)
+            service, depth = time.occupied * clock, time.latency * clock
+        services.append(service)
+        depths.append(depth)
+    return services, depths
 
 
 def _levels(edges: Sequence[Edge], first: int, end: int) -> list[int]:
@@ -263,10 +317,11 @@ def _cycles(
     budget: Budget,
 ) -> float:
     """First tile along the longest way, loads arriving in order of use, then the slowest of stages and memory for each further one."""
-    pcu, clock = budget.arch.socket.tile.pcu, budget.arch.socket.clock
     count = end - first
     ready = [0.0] * count
-    loaded, period = budget.memory_latency, 0.0
+    leaving = sum(ceil(sketch.graph.tensors[name].bytes / cut.tiles) for name in stored) / budget.memory_rate
+    with_tiles = sum(load.tile_bytes * load.tiles for load in loads if load.tiles > 1) / cut.tiles
+    loaded, period = budget.memory_latency, with_tiles / budget.memory_rate + leaving
     moved = sum(load.tile_bytes * load.tiles for load in loads) + sum(int(sketch.graph.tensors[name].bytes) for name in stored)
     arrivals = [0.0] * count
     for load in sorted(loads, key=lambda load: load.edge.target):
@@ -277,22 +332,13 @@ def _cycles(
     for stream in streams:
         after[stream.edge.target - first].append(stream.edge.source - first)
     finish = 0.0
-    services, depths = [0.0] * count, [0.0] * count
+    services, depths = stage_times(sketch, first, cut, demands, widths, budget)
     for index in range(count):
-        each, group = demands[index], sketch.groups[first + index]
         start = max((ready[source] for source in after[index]), default=0.0) + budget.hop_latency
-        if each.work:
-            service = each.cycles / max(widths[index], 1.0)
-            depth = float(pcu_timing.fill(each.work[0], max(1, int(widths[index])), pcu))
-        elif group.compute is Compute.COLLECTIVE and (work := sketch.collective(first + index, cut)) is not None:
-            time = p2p.collective(work.kind, work.participants, work.size, budget.arch)
-            service, depth = time.occupied * clock, (time.latency) * clock
-        else:
-            service, depth = 0.0, 0.0
+        service, depth = services[index], depths[index]
         fires = cut.of(stage_flows(sketch, first + index))
         # Two tiles at a time are under way in a stage: one enters where the one before the last has left.
         period = max(period, service * fires / cut.tiles, (service + depth) / 2 if fires > 1 else 0.0)
-        services[index], depths[index] = service, depth
         ready[index] = max(start + service + depth, arrivals[index] + min(service, 64.0) + depth)
         finish = max(finish, ready[index])
     if cut.tiles > 1:  # a place of a buffer comes back after the producer, the way and the consumer
@@ -302,7 +348,6 @@ def _cycles(
                 around = services[made] + depths[made] + budget.hop_latency + services[used] + depths[used]
                 period = max(period, around / stream.depth)
     memory = budget.memory_latency + moved / budget.memory_rate
-    leaving = sum(ceil(sketch.graph.tensors[name].bytes / cut.tiles) for name in stored) / budget.memory_rate
     tail = leaving + budget.memory_latency if stored else 0.0
     return max(finish + (cut.tiles - 1) * period + tail, memory)
 

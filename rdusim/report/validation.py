@@ -14,7 +14,7 @@ from rdusim.report.export import Json, to_json
 class Outcome:
     """A row and what came of it, in SI units. `predicted` None: it could not be run, for the reason `problem`.
 
-    `chosen`: parameters of the machine that were chosen by looking at the target. `broken`: limits that do not hold.
+    `chosen`: parameters (and the like) that were chosen by looking at the target. `broken`: limits that do not hold.
     """
 
     row: Row
@@ -35,12 +35,11 @@ class Outcome:
         """A limit is broken, or the main reading of a target could not be run."""
         return bool(self.broken) or (self.row.main and self.predicted is None)
 
-    def said(self, value: float | None) -> str:
-        """A value in the target's unit, four digits."""
-        if value is None:
-            return "-"
-        _, factor = UNITS[self.target.unit]
-        return f"{value / factor:.4g} {self.target.unit}"
+    def said(self) -> tuple[str, str]:
+        """Published and predicted value in the target's unit: as printed, and with four digits."""
+        unit, (_, factor) = self.target.unit, UNITS[self.target.unit]
+        predicted = "-" if self.predicted is None else f"{self.predicted / factor:.4g} {unit}"
+        return f"{self.published / factor:.6g} {unit}", predicted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,7 @@ class Validation:
         return tuple(outcome for outcome in self.outcomes if outcome.failed)
 
     def totals(self) -> dict[str, Totals]:
-        """Of main readings: all, those that a parameter was chosen by, and the others, which are predictions proper."""
+        """Of main readings: all, those that something was chosen by, and the others, which are predictions proper."""
         main = [outcome for outcome in self.outcomes if outcome.row.main]
         return {
             "all": _totals(main),
@@ -124,7 +123,7 @@ def as_json(validation: Validation) -> Json:
 
 def _row(outcome: Outcome) -> Json:
     row, target = outcome.row, outcome.target
-    found = {
+    found: dict[str, object] = {
         "id": target.id,
         "set": row.set,
         "quantity": target.quantity,
@@ -152,7 +151,6 @@ def case_of(outcome: Outcome) -> str:
     parts: list[str | None] = []
     if case is not None:
         phase = None if case.phase is None else f"{case.model} {case.phase}"
-        lengths = {case.input_tokens: "in", case.output_tokens: "out", case.context_tokens: "context"}
-        parts = [phase or case.model]
-        parts += [f"{count:,} {name}" for count, name in lengths.items() if count is not None]
+        lengths = (("in", case.input_tokens), ("out", case.output_tokens), ("context", case.context_tokens))
+        parts = [phase or case.model, *(f"{name} {count}" for name, count in lengths if count is not None)]
     return ", ".join(part for part in (*parts, outcome.row.reading) if part)
