@@ -59,7 +59,9 @@ def validate(rows: Sequence[Row] = ROWS, *, cache: Cache | None = None, observe:
     return Validation(
         arch=MACHINE,
         outcomes=tuple(_outcome(row, targets[row.target], value, problem, main) for row, value, problem in found),
-        pending=tuple(Pending(target=targets[name], reason=reason) for name, reason in PENDING.items()),
+        pending=tuple(
+            Pending(target=target, reason=PENDING[name]) for name, target in targets.items() if name in PENDING
+        ),
         assumed=_assumed(),
     )
 

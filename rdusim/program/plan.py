@@ -125,8 +125,9 @@ def pmus_for(
             written[stream.edge.source - first] += stream.tile_bytes
         feeds = [max(1, ceil(size / tile.pmu.write_bytes_per_cycle / (WRITING * period))) for size in written]
     bank = tile.pmu.capacity // tile.pmu.banks
-    for load in loads:  # as many write ports as the memory's rate needs, unless the operand is small
-        ports = min(ceil(budget.memory_rate / tile.pmu.write_bytes_per_cycle), ceil(load.tile_bytes / bank))
+    most = max(1, budget.pmus // 8)
+    for load in loads:  # as many write ports as the memory's rate needs, unless operand or machine are small
+        ports = min(most, ceil(budget.memory_rate / tile.pmu.write_bytes_per_cycle), ceil(load.tile_bytes / bank))
         feeds[load.edge.target - first] = max(feeds[load.edge.target - first], ports)
     moving = [1] * len(sram)
     for index, (each, width) in enumerate(zip(demands, widths, strict=True)):

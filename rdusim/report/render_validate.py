@@ -37,10 +37,9 @@ def print_validation(validation: Validation, console: Console) -> None:
         for outcome in outcomes:
             style = "bold red" if outcome.failed else None if outcome.row.main else "dim"
             what = ", ".join(part for part in (outcome.target.quantity, case_of(outcome)) if part)
-            known = (outcome.said(outcome.published), outcome.said(outcome.predicted), _error(outcome.error))
-            table.add_row(
-                outcome.target.id, what, *known, "yes" if outcome.chosen else "", _limits(outcome), style=style
-            )
+            numbers = (*outcome.said(), _error(outcome.error))
+            chosen = "yes" if outcome.chosen else ""
+            table.add_row(outcome.target.id, what, *numbers, chosen, _limits(outcome), style=style)
         console.print(table)
         console.print()
     for role, totals in validation.totals().items():
@@ -73,7 +72,7 @@ def _total(totals: Totals) -> str:
 
 def _failures(validation: Validation) -> Iterator[str]:
     for outcome in validation.failed:
-        why = outcome.problem or f"{outcome.said(outcome.predicted)} is not {', not '.join(outcome.broken)}"
+        why = outcome.problem or f"{outcome.said()[1]} is not {', not '.join(outcome.broken)}"
         yield f"broken: {outcome.target.id} {case_of(outcome)}: {why}"
 
 
@@ -100,13 +99,13 @@ def markdown_set(name: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:
-    target = outcome.target
+    target, (published, predicted) = outcome.target, outcome.said()
     return (
         target.id if outcome.row.main else f"({target.id})",
         target.quantity,
         case_of(outcome),
-        outcome.said(outcome.published),
-        outcome.said(outcome.predicted) if outcome.problem is None else outcome.problem,
+        published,
+        outcome.problem or predicted,
         _error(outcome.error),
         ", ".join(f"`{path}`" if "." in path else path for path in outcome.chosen),
         _limits(outcome).replace("BROKEN", "**BROKEN**"),

@@ -170,8 +170,7 @@ class _Builder:
             self._arc(way, way, carried, 1, RDN)
             self._arc(way, self.starts[target.name], float(latency), 0, FILL)
         if not stream.resident and self._periodic(stream.tiles) and self._periodic(source.tiles):
-            depth = stream.depth if self.section.tiles > 1 else 1
-            self._arc(self.ends[target.name], self.starts[source.name], 0.0, depth, FILL)
+            self._arc(self.ends[target.name], self.starts[source.name], 0.0, stream.depth, FILL)
 
     def _resident_loads(self, loads: Sequence[Flow]) -> None:
         """All issued at once and served in order of use; what its PMUs cannot hold waits for its stage to start."""

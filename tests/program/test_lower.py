@@ -212,11 +212,11 @@ def test_sections_stay_within_what_a_compiler_can_fill(name: str) -> None:
 
 
 def test_what_no_section_can_hold_is_said_with_the_way_out() -> None:
-    """An all-gather of a softmax's whole axis: 1 Mi elements, in 512 KiB of SRAM."""
+    """A softmax needs its whole axis: 1 Mi elements of bf16, in 512 KiB of SRAM."""
     with pytest.raises(LowerError) as error:
         lower(wide_softmax(), machine("toy"), LowerOptions())
     said = str(error.value)
-    assert "no section can hold 'soft': it keeps up to 2 MiB" in said
+    assert "no section can hold 'x/soft': it keeps up to 2 MiB" in said
     assert "has 512 KiB of SRAM to fill" in said and "use more sockets" in said
 
 
