@@ -42,8 +42,15 @@ class _Drawing:
     def operator(self, values: list[Value]) -> Value:
         """One more operator on values made so far; the newest are the likeliest."""
         x = self.draw(st.sampled_from([*values, values[-1], values[-1]]))
-        kind = self.draw(st.sampled_from(["linear", "product", "unary", "binary", "softmax", "transpose", "scale", "sum"]))
-        return getattr(self, f"_{kind}")(x, values)  # type: ignore[no-any-return]
+        make = self.draw(
+            st.sampled_from(
+                [
+                    self._linear, self._product, self._mlp, self._unary, self._binary, self._softmax, self._transpose,
+                    self._scale, self._sum,
+                ]
+            )
+        )  # fmt: skip
+        return make(x, values)
 
     def linear(self, x: Value, extent: int, parallel: bool) -> Value:
         row, col = x.dims
@@ -53,7 +60,13 @@ class _Drawing:
         )
 
     def _linear(self, x: Value, values: list[Value]) -> Value:
-        return self.linear(x, self.draw(st.sampled_from(EXTENTS)), self.draw(st.booleans()))
+        extent = self.draw(st.sampled_from(EXTENTS))
+        return self.linear(x, extent, parallel=extent % 4 == 0 and self.draw(st.booleans()))
+
+    def _mlp(self, x: Value, values: list[Value]) -> Value:
+        """Wide and back: sharded, it owes an all-reduce."""
+        wide = self.linear(x, self.draw(st.sampled_from([8, 16, 64, 96])), parallel=True)
+        return self.linear(self._unary(wide, values), self.extents[x.dims[1]], parallel=False)
 
     def _product(self, x: Value, values: list[Value]) -> Value:
         """x times the transpose of something as long as its rows: scores of an attention."""
@@ -99,7 +112,7 @@ def graphs(draw: st.DrawFn, most: int = 6) -> OperatorGraph:
     x = builder.input("x", f"{making.label(rows)} {making.label(width)}", "bf16")
     with builder.block("front"):
         made = [x]
-        for _ in range(draw(st.integers(1, most))):
+        for _ in range(draw(st.integers(2, most))):
             made.append(making.operator(made))
     if draw(st.booleans()):
         with builder.block("layer", repeats=draw(st.integers(2, 4))) as carried:

@@ -46,7 +46,7 @@ def fuse(sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset
         for end in range(first + 1, count + 1):
             best = best_plan(sketch, first, end, budget, near)
             if best is not None:
-                near = best.cut
+                near = best.run.cut
                 keeps_program = repeats > 1 and first == 0 and end == count
                 seconds = way.seconds + launch(best, not keeps_program)
                 if repeats == 1:  # what runs once is not worth a wide program: see `lower.SHARES`
@@ -73,7 +73,7 @@ def best_plan(sketch: Sketch, first: int, end: int, budget: Budget, near: Cut | 
     least = min((each.seconds for each in plans), default=0.0)
     # Of cuts that are as good, the one with the fewest tiles: nothing is gained by more.
     good = [each for each in plans if each.seconds <= least * (1.0 + AS_GOOD)]
-    return min(good, key=lambda each: each.cut.tiles, default=None)
+    return min(good, key=lambda each: each.run.cut.tiles, default=None)
 
 
 def _descend(sketch: Sketch, first: int, end: int, budget: Budget, choices: Sequence[Cut], at: int) -> Plan | None:

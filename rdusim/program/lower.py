@@ -89,10 +89,10 @@ def _sections(
     made = []
     for number, chosen in enumerate(plans):
         whole = len(plans) == 1
-        name = block.name if whole else f"{block.name}.{number}" if fused else groups[chosen.first].name
+        name = block.name if whole else f"{block.name}.{number}" if fused else groups[chosen.run.first].name
         share = 1.0 if keeps_program else _share(found, chosen, budget, launch)
-        narrowed = plan(found, chosen.first, chosen.end, chosen.cut, budget, share)
-        made.append(build(found, narrowed or chosen, name, budget, share))
+        narrowed = plan(found, chosen.run.first, chosen.run.end, chosen.run.cut, budget, share)
+        made.append(build((narrowed or chosen).run, name, budget, share))
     return made
 
 
@@ -107,7 +107,7 @@ def _share(found: Sketch, chosen: Plan, budget: Budget, launch: LaunchCost) -> f
     """The share of the PCUs that pays: width shortens the section, and lengthens the program that each launch loads."""
     best, best_seconds = 1.0, float("inf")
     for share in SHARES:
-        narrowed = plan(found, chosen.first, chosen.end, chosen.cut, budget, share)
+        narrowed = plan(found, chosen.run.first, chosen.run.end, chosen.run.cut, budget, share)
         if narrowed is None:
             break
         seconds = launch(narrowed, True)

@@ -37,6 +37,8 @@ def divisors_that_fit(graph: OperatorGraph, sockets: int) -> Iterator[int]:
 
 
 def _misfits(graph: OperatorGraph, ways: int) -> Iterator[str]:
+    if ways > 1 and not any(operator.parallel for operator in graph.operators):
+        yield f"tp={ways}: no operator of {graph.name} names a dimension to cut (`parallel` in a YAML graph)"
     for operator in graph.operators:
         if ways > 1 and operator.parallel and not _divides(operator, graph, ways):
             extents = " x ".join(f"{label}={operator.dims[label]}" for label in operator.parallel)

@@ -42,7 +42,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """One block. `first_group`: stages of earlier blocks, so that stage numbers are those of the whole program."""
+    """One block. `works` and `demands` remember what was asked for before, by stage and cut."""
 
     graph: OperatorGraph
     block: Block
@@ -50,6 +50,7 @@ class Sketch:
     flows: Flows
     edges: tuple[Edge, ...]
     last_reader: Mapping[str, int]  # tensor -> last stage of the block that reads it; past the end if kept
+    passing: tuple[frozenset[int], ...]  # flows that pass through each stage: along others it fires once
     works: dict[tuple[int, Cut], tuple[Work, ...]] = field(default_factory=dict)
     demands: dict[tuple[int, Cut], Demand] = field(default_factory=dict)
 
@@ -105,7 +106,11 @@ def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows:
     for tensor in made:
         if tensor in outside or graph.tensors[tensor].role in KEPT:
             last[tensor] = len(groups)
-    return Sketch(graph, block, groups, flows, tuple(edges.values()), last)
+    passing = tuple(
+        frozenset(flow for operator in group.operators for flow in flows.operators[operator.name].through)
+        for group in groups
+    )
+    return Sketch(graph, block, groups, flows, tuple(edges.values()), last, passing)
 
 
 def _read_outside(graph: OperatorGraph, block: Block, made: Mapping[str, int]) -> set[str]:

@@ -10,6 +10,7 @@ from rdusim.report.validation import case_of
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from rdusim.report.validation import Outcome, Totals, Validation
 
@@ -22,33 +23,40 @@ _ROLES: Final = {"all": "all", "calibrated": "something was chosen by looking at
 
 def print_validation(validation: Validation, console: Console) -> None:
     """A table for each set, totals, and every broken limit at the end, where it is seen."""
-    from rich.table import Table
     from rich.text import Text
 
     for name, outcomes in validation.by_set().items():
         console.print(Text(f"{SETS[name]} ({name})", style="bold cyan"))
-        table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="dim")
-        table.add_column("id", no_wrap=True)
-        table.add_column("what", overflow="fold")
-        for column in ("published", "predicted", "error"):
-            table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("cal.", no_wrap=True)
-        table.add_column("limit", overflow="fold")
-        for outcome in outcomes:
-            style = "bold red" if outcome.failed else None if outcome.row.main else "dim"
-            what = ", ".join(part for part in (outcome.target.quantity, case_of(outcome)) if part)
-            numbers = (*outcome.said(), _error(outcome.error))
-            chosen = "yes" if outcome.chosen else ""
-            table.add_row(outcome.target.id, what, *numbers, chosen, _limits(outcome), style=style)
-        console.print(table)
+        console.print(_set_table(outcomes))
         console.print()
     for role, totals in validation.totals().items():
         console.print(f"{_ROLES[role]}: {_total(totals)}", soft_wrap=True)
     if validation.pending:
         ids = ", ".join(pending.target.id for pending in validation.pending)
         console.print(f"not runnable yet: {ids}", soft_wrap=True)
+    for outcome in validation.outcomes:
+        if outcome.problem and not outcome.failed:
+            console.print(f"no prediction: {outcome.target.id} {case_of(outcome)}: {outcome.problem}", soft_wrap=True)
     for line in _failures(validation):
         console.print(Text(line, style="bold red"), soft_wrap=True)
+
+
+def _set_table(outcomes: Sequence[Outcome]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="dim")
+    table.add_column("id", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for column in ("published", "predicted", "error"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("cal.", no_wrap=True)
+    table.add_column("limit", overflow="fold")
+    for outcome in outcomes:
+        style = "bold red" if outcome.failed else None if outcome.row.main else "dim"
+        what = ", ".join(part for part in (outcome.target.quantity, case_of(outcome)) if part)
+        numbers = (*outcome.said(), _error(outcome.error))
+        table.add_row(outcome.target.id, what, *numbers, "yes" if outcome.chosen else "", _limits(outcome), style=style)
+    return table
 
 
 def _error(error: float | None) -> str:

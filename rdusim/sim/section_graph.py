@@ -15,7 +15,7 @@ from rdusim.graph.types import Compute
 from rdusim.kernel.maxplus import EventGraph, event_graph
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import Section, Stage, Stream
-from rdusim.sim.causes import COLLECTIVE, COMPUTE, DIE, FILL, PMU, RDN, TLN, Causes
+from rdusim.sim.causes import AGCU, COLLECTIVE, COMPUTE, DIE, FILL, PMU, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
 from rdusim.timing import p2p, pmu, rdn, tln
 from rdusim.timing import pcu as pcu_timing
@@ -264,8 +264,10 @@ class _Builder:
             add(TLN, float(tln.tln_cycles(routes[name].tln_bytes, socket.tln, socket.dies)) * times)
             add(DIE, float(tln.die_to_die_cycles(routes[name].die_crossing_bytes, socket.die_to_die)) * times)
         add(RDN, float(rdn.link_cycles(self.mapped.link_load, socket.tile.rdn)))
+        doors = socket.agcus * socket.tile.agcu.bytes_per_cycle
         for flow in self.moves:
             add(flow.tier, flow.stream.bytes / flow.tier_rate)
+            add(AGCU, flow.stream.bytes / doors)
         for resource, cycles in busy.items():
             used = self._event(f"{resource} in use")
             self._arc(self.origin, used, cycles, 0, resource)

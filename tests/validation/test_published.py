@@ -1,0 +1,212 @@
+"""What was published, against what is predicted. Tolerances are the `limits` of rdusim/baselines/published_rows.py, set
+by the project's first milestone; sources are in rdusim/baselines/targets.csv. Every error stands in docs/validation.md.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from functools import cache
+from math import isclose
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from rdusim.arch.show import show_arch
+from rdusim.baselines import published_rows
+from rdusim.baselines.limits import Above, Near, Printed, Shares, Within
+from rdusim.baselines.published import SETS, UNITS, Case, Row, load_targets, select
+from rdusim.baselines.published_rows import CHOSEN, MACHINE, PENDING, ROWS
+from rdusim.cli import main
+from rdusim.errors import OptionError
+from rdusim.pipeline import Cache, RunRequest
+from rdusim.pipeline.validate import validate
+from rdusim.report.render_validate import BEGIN, END, markdown, updated
+from rdusim.report.validation import Validation, case_of
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = load_targets()
+LIMITED = [row for row in ROWS if row.limits]
+
+
+@cache
+def shared() -> Cache:
+    return Cache()
+
+
+def compared_with(row: Row) -> set[str]:
+    return {limit.other for limit in row.limits if isinstance(limit, Above | Near)}
+
+
+def named(row: Row) -> str:
+    return f"{row.target} {row.reading} {' '.join(map(str, row.limits))} ({TARGETS[row.target].source})"
+
+
+@pytest.mark.parametrize("row", LIMITED, ids=named)
+def test_a_prediction_keeps_the_limit_of_its_target(row: Row) -> None:
+    others = [other for other in ROWS if other.main and other.target in compared_with(row)]
+    outcome = validate([row, *others], cache=shared()).outcomes[0]
+    assert outcome.problem is None
+    assert outcome.broken == (), f"published and predicted: {outcome.said()}"
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_docs_are_those_of_this_code() -> None:
+    page = (ROOT / "docs/validation.md").read_text(encoding="utf-8")
+    written = page.partition(BEGIN)[2].partition(END)[0].strip()
+    now = markdown(validate(cache=shared())).strip()
+    assert written.splitlines() == now.splitlines(), "run: rdusim validate --update docs/validation.md"
+
+
+def test_every_target_is_predicted_or_says_why_not() -> None:
+    predicted = {row.target for row in ROWS if row.main}
+    assert predicted | PENDING.keys() == TARGETS.keys()
+    assert not predicted & PENDING.keys()
+
+
+def test_a_reading_that_does_not_count_stands_beside_one_that_does() -> None:
+    assert {row.target for row in ROWS} == {row.target for row in ROWS if row.main}
+    assert len({(row.target, row.reading) for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.case], ids=named)
+def test_a_case_asks_for_what_its_target_was_measured_at(row: Row) -> None:
+    target, case = TARGETS[row.target], row.case
+    assert case is not None
+    assert (case.model, case.sockets) == (target.model, target.sockets)
+    if case.phase is None:  # a graph whose shapes stand in its file
+        assert target.phase == "forward"
+        return
+    assert case.phase == target.phase
+    assert target.batch is None or case.batch == target.batch
+    assert target.output_tokens is None or case.output_tokens == target.output_tokens
+    assert target.input_tokens is None or target.input_tokens in (case.input_tokens, case.context_tokens)
+
+
+def test_the_baseline_of_a_speedup_is_unfused_and_started_by_the_host() -> None:
+    for row in select(ROWS, ["fusion"]):
+        assert row.case is not None
+        assert row.against == replace(row.case, fusion="unfused", orchestration="host")
+
+
+def test_a_case_has_options_that_a_run_knows() -> None:
+    assert {field.name for field in fields(Case)} <= {field.name for field in fields(RunRequest)}
+
+
+def test_every_parameter_that_was_chosen_by_a_target_is_one_of_the_machine() -> None:
+    known = {row.path: row.note for row in show_arch(MACHINE)}
+    paths = {path for path in CHOSEN if " " not in path}
+    assert paths <= known.keys()
+    assert all(known[path].startswith(("assumed", "derived")) for path in paths)
+    assert {target for targets in CHOSEN.values() for target in targets} <= {row.target for row in ROWS}
+
+
+def test_units_and_sets_of_rows_are_known() -> None:
+    assert {TARGETS[row.target].unit for row in ROWS} <= UNITS.keys()
+    assert {row.set for row in ROWS} == SETS.keys()
+
+
+@pytest.mark.parametrize(
+    ("limit", "predicted", "holds"),
+    [
+        (Within(0.15), 1.15 * 200, True),
+        (Within(0.15), 1.151 * 200, False),
+        (Within(0.15), 0.849 * 200, False),
+        (Printed(1), 200.04, True),
+        (Printed(1), 200.06, False),
+        (Shares(0.8, 0.95), 0.8, True),
+        (Shares(0.8, 0.95), 0.951, False),
+        (Shares(0.8), 0.799, False),
+        (Above("T12"), 100.0, False),
+        (Above("T12"), 100.1, True),
+        (Above("T99"), 0.0, True),
+        (Near("T12", 0.1), 90.0, True),
+        (Near("T12", 0.1), 110.1, False),
+    ],
+    ids=str,
+)
+def test_limits_hold_up_to_their_edge(limit: Within | Above, predicted: float, holds: bool) -> None:
+    assert limit.holds(predicted, 200.0, {"T12": 100.0}) is holds
+
+
+def machine_rows() -> tuple[Row, ...]:
+    return select(ROWS, ["machine"])
+
+
+def test_totals_keep_apart_what_was_chosen_by_looking() -> None:
+    found = validate((*machine_rows(), *select(ROWS, ["intensity"])))
+    assert found.totals()["calibrated"].rows == 5 == found.totals()["all"].rows
+    assert found.totals()["predicted"].median_absolute_error is None
+    errors = sorted(abs(outcome.error or 0) for outcome in found.outcomes if outcome.row.main)
+    assert isclose(found.totals()["all"].median_absolute_error or 0, errors[2])
+
+
+def test_a_row_that_cannot_be_run_says_why_and_fails() -> None:
+    row = Row(target="T03", set="intensity", measure=LIMITED[0].measure, case=Case(model="monarch-fft", sockets=99))
+    outcome = validate([row]).outcomes[0]
+    assert outcome.failed and outcome.predicted is None
+    assert "99" in (outcome.problem or "")
+    assert not validate([replace(row, main=False)]).outcomes[0].failed
+
+
+def test_a_description_names_every_length_once() -> None:
+    generation = next(row for row in ROWS if row.target == "T50")
+    empty = validate(machine_rows())
+    outcome = replace(empty.outcomes[0], row=generation, target=TARGETS["T50"])
+    assert case_of(outcome) == "llama-3-8b generate, in 128, out 128"
+
+
+def test_an_unknown_set_is_refused_with_the_nearest() -> None:
+    with pytest.raises(OptionError, match="did you mean generation"):
+        select(ROWS, ["generatoin"])
+
+
+def called(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(["validate", *arguments])
+    return int(end.value.code or 0)
+
+
+def test_the_json_has_errors_limits_and_totals_in_si_units(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("--set", "machine", "--set", "intensity", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    by_id = {row["id"]: row for row in found["rows"] if row["main"]}
+    assert by_id["T01"]["unit"] == "FLOP/s" and isclose(by_id["T01"]["published"], 638e12)
+    assert by_id["T05"]["limits"] == [{"limit": "exact", "holds": True}]
+    assert by_id["T05"]["error"] == by_id["T05"]["predicted"] / by_id["T05"]["published"] - 1
+    assert found["broken"] == 0
+    assert found["totals"]["all"]["rows"] == 5
+    assert {"path", "value", "note", "chosen_by"} == found["assumed"][0].keys()
+
+
+def test_a_broken_limit_ends_with_1_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = [replace(row, limits=(Shares(0.0, 1.0),)) for row in machine_rows()]
+    monkeypatch.setattr(published_rows, "ROWS", tuple(broken))
+    assert called() == 1
+    assert "broken: T02" in capsys.readouterr().out
+
+
+def test_update_touches_only_what_is_between_the_markers() -> None:
+    validation: Validation = validate(machine_rows())
+    page = updated(f"before\n{BEGIN}\nstale tables\n{END}\nafter\n", validation)
+    assert page.startswith("before\n") and page.endswith("after\n")
+    assert "stale" not in page and "| T02 |" in page
+    assert updated(page, validation) == page
+
+
+def test_update_refuses_a_page_without_markers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("no place here\n")
+    assert called("--update", str(page)) == 2
+    assert "has no markers" in capsys.readouterr().err
+    assert page.read_text() == "no place here\n"
+
+
+def test_the_wheel_carries_the_targets(tmp_path: Path) -> None:
+    wheel_builder = pytest.importorskip("hatchling.builders.wheel", reason="needs the dev extra")
+    wheel = next(iter(wheel_builder.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])))
+    with ZipFile(wheel) as archive:
+        assert "rdusim/baselines/targets.csv" in archive.namelist()
