@@ -22,6 +22,8 @@ class Budget:
     memory_rate: float  # bytes per cycle, sustained
     memory_latency: Cycles
     hop_latency: Cycles  # a typical way between neighbouring stages
+    room: int  # bytes of the nearest memory that weights, constants and caches leave for what passes between sections
+    spill_rate: float  # bytes per cycle of the memory where what exceeds the room goes
 
     def agcus_for(self, size: int, contiguous: int) -> int:
         """AGCUs for a transfer of `size` bytes: enough for the memory's full rate, no more than its requests can use."""
@@ -31,9 +33,9 @@ class Budget:
         return max(1, min(full, useful, self.arch.socket.agcus))
 
 
-def budget_of(arch: Arch) -> Budget:
-    """Read the budget off a machine."""
-    socket, nearest = arch.socket, arch.socket.memory[0]
+def budget_of(arch: Arch, resident: int) -> Budget:
+    """Read the budget off a machine whose memory holds `resident` bytes all along."""
+    socket, nearest, farthest = arch.socket, arch.socket.memory[0], arch.socket.memory[-1]
     latency = dram.latency(nearest, socket.clock) + tln.latency(socket, crosses=socket.dies > 1)
     hops = (socket.tile.rows + socket.tile.cols) // 4
     pmus = floor(socket.pmus * socket.placeable)
@@ -46,4 +48,6 @@ def budget_of(arch: Arch) -> Budget:
         memory_rate=dram.bytes_per_cycle(nearest, socket.clock, nearest.timing.row, 0.0),
         memory_latency=Cycles(latency),
         hop_latency=rdn.latency(hops, socket.tile.rdn),
+        room=max(0, nearest.capacity - resident),
+        spill_rate=dram.bytes_per_cycle(farthest, socket.clock, farthest.timing.row, 0.0),
     )

@@ -81,7 +81,7 @@ def _trimmed(graph: OperatorGraph, operator: Operator, feeds: list[Feed]) -> lis
     if SPECS[operator.kind].compute is not Compute.MOVE:
         return feeds
     most = sum(int(graph.tensors[operand.tensor].bytes) for operand in operator.outputs)
-    return [replace(feed, size=min(feed.size, most)) for feed in feeds]
+    return [replace(feed, size=most if feed.access is Access.GATHERED else min(feed.size, most)) for feed in feeds]
 
 
 class _Clusters:
@@ -96,7 +96,7 @@ class _Clusters:
         self.moved: dict[str, Operator] = {}  # tensor -> the layout operator that makes it
 
     def run(self) -> tuple[Group, ...]:
-        waiting: list[Operator] = []  # layouts of tensors from outside: they go with whoever reads them first
+        waiting: list[Operator] = []  # layouts that go with whoever reads them first
         for operator in self.operators:
             if SPECS[operator.kind].compute is Compute.MOVE:
                 self._layout(operator, waiting)
@@ -110,14 +110,20 @@ class _Clusters:
         for operand in operator.outputs:
             self.moved[operand.tensor] = operator
         makers = [self.group_of[maker] for maker in self._makers(operator)]
-        if makers:
-            self._join(operator, max(makers))
-        elif any(operand.tensor in self.graph.consumers for operand in operator.outputs) and self._read_here(operator):
+        if self._waits(operator, makers, waiting) and self._read_here(operator):
             waiting.append(operator)
+        elif makers:
+            self._join(operator, max(makers))
         else:
             self._open(operator, Compute.MOVE)
             for operand in operator.outputs:
                 del self.moved[operand.tensor]
+
+    def _waits(self, operator: Operator, makers: list[int], waiting: list[Operator]) -> bool:
+        """Goes with its reader: what comes from memory, what selects a part (the rest need not wait for it), what follows those."""
+        selects = bool(indexed(operator)) and not SPECS[operator.kind].gathers
+        follows = any(self.moved.get(operand.tensor) in waiting for operand in operator.inputs)
+        return not makers or selects or follows
 
     def _read_here(self, operator: Operator) -> bool:
         """Whether a computing operator of this block reads the layout's output, and nobody outside does."""
@@ -223,7 +229,7 @@ def resolve(graph: OperatorGraph, operand: Operand, moved: dict[str, Operator]) 
             feeds.append(
                 replace(
                     feed,
-                    size=min(feed.size, limit),
+                    size=limit if gathered else min(feed.size, limit),  # a row for every index, however often
                     labels=labels,
                     axes=axes,
                     access=Access.GATHERED if gathered else operand.access,

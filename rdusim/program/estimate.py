@@ -45,7 +45,9 @@ def cycles(run: Candidate, widths: Floats, budget: Budget) -> float:
     """Cycles of one execution, without its launch."""
     services, latencies = stage_times(run, widths, budget)
     tiles = run.cut.tiles
-    leaving = sum(store.tile_bytes * store.tiles for store in run.stores) / budget.memory_rate
+    stored = sum(store.tile_bytes * store.tiles for store in run.stores)
+    spilled = max(0, stored - budget.room)  # what the next section reads back is as slow: counted there by nobody else
+    leaving = (stored - spilled) / budget.memory_rate + 2 * spilled / budget.spill_rate
     coming = sum(load.tile_bytes * load.tiles for load in run.loads) / budget.memory_rate
     with_tiles = sum(load.tile_bytes * load.tiles for load in run.loads if load.tiles > 1) / budget.memory_rate
     finish = _first_tile(run, services, latencies, budget)

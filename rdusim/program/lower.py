@@ -15,7 +15,7 @@ from rdusim.program.fuse import LaunchCost, best_plan, fuse, too_large
 from rdusim.program.plan import Plan, plan
 from rdusim.program.shard import divisors_that_fit, shard
 from rdusim.program.sketch import Sketch, sketch
-from rdusim.program.symbols import symbols
+from rdusim.program.symbols import resident_bytes, symbols
 from rdusim.program.tile import find_flows
 from rdusim.program.types import Fusion, LowerOptions, Parallelism, Program, Section
 from rdusim.timing import launch as launch_timing
@@ -31,7 +31,7 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Program:
     """
     parallelism = choose_parallelism(graph, arch, options)
     local = shard(graph, parallelism.tp)
-    budget = budget_of(arch)
+    budget = budget_of(arch, resident_bytes(local))
     fused = options.fusion is Fusion.FUSED
     launch = _launch_cost(arch, by_host=not fused)
     barriers = _barriers(local, options.cut_after)

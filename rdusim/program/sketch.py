@@ -144,6 +144,8 @@ def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flow
     labels = flows.operators[operator.name].labels
     along = flows.tensors.get(feed.root, ())
     shared = frozenset(along[axis] for label, axis in feed.axes if axis < len(along) and labels.get(label) == along[axis])
+    if feed.access is Access.GATHERED:  # what is read follows the indices, tile by tile
+        shared = flows.operators[operator.name].through
     resident = feed.access is Access.RESIDENT
     systolic = SPECS[operator.kind].compute is Compute.SYSTOLIC
     return Edge(

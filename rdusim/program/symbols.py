@@ -46,6 +46,22 @@ def symbols(graph: OperatorGraph, sections: Sequence[Section], blocks: Sequence[
     )
 
 
+def resident_bytes(graph: OperatorGraph) -> int:
+    """Bytes of everything that stays in memory through a run: weights, constants, caches."""
+    repeats = {
+        operand.tensor: block.repeats
+        for block in graph.blocks
+        for name in block.operators
+        for operand in (*graph.by_name[name].inputs, *graph.by_name[name].outputs)
+        if graph.tensors[operand.tensor].role in OWN_PER_REPEAT
+    }
+    return sum(
+        int(tensor.bytes) * repeats.get(name, 1)
+        for name, tensor in graph.tensors.items()
+        if tensor.role in KEPT_ALL_ALONG
+    )
+
+
 def _passes_on(tensor: str, block: Block) -> bool:
     return tensor in block.carried or tensor in block.carried.values()
 
