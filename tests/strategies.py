@@ -154,7 +154,7 @@ def _with_outputs(graph: OperatorGraph) -> OperatorGraph:
 
 @st.composite
 def machines(draw: st.DrawFn) -> Arch:
-    """The toy machine with other sizes and rates. Everything stays small enough for one or two bottlenecks to matter."""
+    """The toy machine with other sizes and rates, so that each unit is the bottleneck at times."""
     arch, socket = toy(), toy().socket
     scale = st.sampled_from([0.1, 0.5, 1.0, 3.0, 20.0])
     tile = replace(

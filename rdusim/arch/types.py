@@ -189,7 +189,8 @@ class LaunchCosts:
 
     Host-orchestrated: the host spends `host_call` and sends `program_bytes_per_unit` for every configured unit over
     its link while the section before runs; then the units load it (`program_load_bandwidth`), arguments (addresses and
-    counts) are loaded for every AGCU stream, and the section executes. Hardware-orchestrated: no host; a repeated section keeps its program.
+    counts) are loaded for every AGCU stream, and the section executes. Hardware-orchestrated: no host; a repeated
+    section keeps its program.
     """
 
     program_bytes_per_unit: Bytes

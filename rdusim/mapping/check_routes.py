@@ -2,7 +2,8 @@
 
 Point to point: what comes in or starts at a switch goes on or ends there, so the links make up paths from sources to
 targets. Multicast: no link carries more than reaches its tail from elsewhere (a switch may copy but not invent), the
-whole part reaches each target of it, and so does a way from each source of it. The top-level network counts as one more switch.
+whole part reaches each target of it, and so does a way from each source of it. The top-level network counts as one
+more switch.
 
 Links do not say whose share they carry. So for a multicast from several sources these laws are necessary, not
 sufficient: a missing link is excused where each source still has another way over links that are loaded enough.

@@ -17,7 +17,10 @@ def parts_of(sources: Ints, targets: Ints, parts: int) -> Iterator[tuple[Ints, I
     holders = max(1, sources.size // count)
     for part in range(count):
         first = part * sources.size // count
-        yield sources[first : first + holders], targets[part * targets.size // count : (part + 1) * targets.size // count]
+        yield (
+            sources[first : first + holders],
+            targets[part * targets.size // count : (part + 1) * targets.size // count],
+        )
 
 
 def shares(sources: Ints, targets: Ints, parts: int) -> int:

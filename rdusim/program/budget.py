@@ -12,7 +12,7 @@ from rdusim.units import Bytes, Cycles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Units a compiler can fill (`placeable` of them), contexts of the AGCUs, and the nearest memory's rate and latency."""
+    """Units a compiler can fill, contexts of the AGCUs, and the nearest memory's rate and latency."""
 
     arch: Arch
     pcus: int
@@ -26,7 +26,10 @@ class Budget:
     spill_rate: float  # bytes per cycle of the memory where what exceeds the room goes
 
     def agcus_for(self, size: int, contiguous: int) -> int:
-        """AGCUs for a transfer of `size` bytes: enough for the memory's full rate, no more than its requests can use."""
+        """AGCUs for a transfer of `size` bytes.
+
+        Enough for the memory's full rate, no more than its requests can use.
+        """
         door = self.arch.socket.tile.agcu
         full = agcu.count(self.memory_rate, self.memory_latency, Bytes(contiguous), door)
         useful = ceil(size / (door.request_size * max(1, door.outstanding_requests // 8)))

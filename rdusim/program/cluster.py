@@ -120,7 +120,10 @@ class _Clusters:
                 del self.moved[operand.tensor]
 
     def _waits(self, operator: Operator, makers: list[int], waiting: list[Operator]) -> bool:
-        """Goes with its reader: what comes from memory, what selects a part (the rest need not wait for it), what follows those."""
+        """Whether a layout goes with its reader.
+
+        It does when it comes from memory, selects a part (the rest need not wait for it), or follows one that does.
+        """
         selects = bool(indexed(operator)) and not SPECS[operator.kind].gathers
         follows = any(self.moved.get(operand.tensor) in waiting for operand in operator.inputs)
         return not makers or selects or follows

@@ -31,7 +31,9 @@ class _Way:
     plans: tuple[Plan, ...]
 
 
-def fuse(sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset[int] = frozenset()) -> tuple[Plan, ...]:
+def fuse(
+    sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset[int] = frozenset()
+) -> tuple[Plan, ...]:
     """Sections of a block, in order. No section spans a barrier (a stage that must start a section of its own).
 
     Raises LowerError naming the first stage that fits no section even alone, and by how much.
@@ -63,7 +65,10 @@ def fuse(sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset
 
 
 def best_plan(sketch: Sketch, first: int, end: int, budget: Budget, near: Cut | None = None) -> Plan | None:
-    """The cheapest cut of one run of stages. With `near`, a cut that was best for a shorter run, search around it first."""
+    """The cheapest cut of one run of stages.
+
+    With `near`, a cut that was best for a shorter run, search around it first.
+    """
     choices = cuts(sketch.graph, sketch.flows, sketch.operators(first, end))
     if near in choices and len(choices) > 6:
         found = _descend(sketch, first, end, budget, choices, choices.index(near))
@@ -98,5 +103,6 @@ def too_large(sketch: Sketch, group: int, budget: Budget) -> str:
     tiled = "and it cannot be cut into tiles" if flows == [WHOLE] else "even cut into tiles"
     return (
         f"no section can hold {operators}: it keeps up to {show(needs + made, 'size')} of tiles on the chip, "
-        f"which has {show(budget.sram, 'size')} of SRAM to fill, {tiled}: use more sockets, or fewer tokens or sequences"
+        f"which has {show(budget.sram, 'size')} of SRAM to fill, {tiled}: "
+        "use more sockets, or fewer tokens or sequences"
     )

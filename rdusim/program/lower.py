@@ -58,7 +58,9 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Program:
 
 def model_flops(graph: OperatorGraph) -> float:
     """Arithmetic operations of one run of the whole model, on all sockets together."""
-    return float(sum(block.repeats * sum(flops(graph.by_name[name]) for name in block.operators) for block in graph.blocks))
+    return float(
+        sum(block.repeats * sum(flops(graph.by_name[name]) for name in block.operators) for block in graph.blocks)
+    )
 
 
 def choose_parallelism(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Parallelism:

@@ -22,7 +22,7 @@ ROUNDING = 1.1  # buffers are this much deeper than real-valued widths ask for: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A candidate that fits. `seconds`: one execution, without launch; `pcus`, `pmus`, `agcu_streams`: what it takes."""
+    """A candidate that fits, the units and AGCU contexts it takes, and the `seconds` of one execution without launch."""
 
     run: Candidate
     pcus: float

@@ -88,7 +88,9 @@ class _Cut:
 
     def run(self) -> OperatorGraph:
         if problems := list(_misfits(self.graph, self.ways)):
-            raise LowerError(*problems[:8], f"choose tp among the divisors that fit, e.g. {_advice(self.graph, self.ways)}")
+            raise LowerError(
+                *problems[:8], f"choose tp among the divisors that fit, e.g. {_advice(self.graph, self.ways)}"
+            )
         for operator in self.graph.operators:
             self._operator(operator, self.made[self.blocks[operator.name]])
         for name, cut in self.axes.items():
@@ -106,7 +108,9 @@ class _Cut:
 
     def _operator(self, operator: Operator, made: list[Operator]) -> None:
         spec = SPECS[operator.kind]
-        inputs = [replace(operand, tensor=self.renamed.get(operand.tensor, operand.tensor)) for operand in operator.inputs]
+        inputs = [
+            replace(operand, tensor=self.renamed.get(operand.tensor, operand.tensor)) for operand in operator.inputs
+        ]
         whole = set(spec.whole(operator))
         for at, operand in enumerate(inputs):
             cut = self.axes.get(operand.tensor)

@@ -143,7 +143,9 @@ def _roots(graph: OperatorGraph, operator: Operator, made: Mapping[str, int]) ->
 def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flows) -> Edge:
     labels = flows.operators[operator.name].labels
     along = flows.tensors.get(feed.root, ())
-    shared = frozenset(along[axis] for label, axis in feed.axes if axis < len(along) and labels.get(label) == along[axis])
+    shared = frozenset(
+        along[axis] for label, axis in feed.axes if axis < len(along) and labels.get(label) == along[axis]
+    )
     if feed.access is Access.GATHERED:  # what is read follows the indices, tile by tile
         shared = flows.operators[operator.name].through
     resident = feed.access is Access.RESIDENT
@@ -199,7 +201,9 @@ def _systolic_work(group: Group, graph: OperatorGraph, flows: Flows, cut: Cut) -
         factors = list(operator.inputs[-2:])
     if len(factors) < 2:
         raise LowerError(f"operator '{operator.name}': a {operator.kind} needs two factors")
-    moving, still = (set(operand.dims) - _expanded(graph, group, operand.tensor, operand.dims) for operand in factors[:2])
+    moving, still = (
+        set(operand.dims) - _expanded(graph, group, operand.tensor, operand.dims) for operand in factors[:2]
+    )
     if factors[0].access is Access.RESIDENT and factors[1].access is Access.STREAMED:
         moving, still = still, moving
 
@@ -235,7 +239,10 @@ def _expanded(graph: OperatorGraph, group: Group, tensor: str, dims: tuple[str, 
 
 
 def _simd_work(operators: Sequence[Operator], graph: OperatorGraph, flows: Flows, cut: Cut) -> SimdWork:
-    """The chain as one: the longest operator sets the elements; shorter ones (after a reduction) weigh what they add."""
+    """The chain as one: the longest operator sets the elements.
+
+    Shorter ones (after a reduction) weigh what they add.
+    """
     elements, weighted, tails, passes, reduction = 1, 0.0, 0.0, 1, False
     dtype: DType = "fp8"
     for operator in operators:
@@ -254,7 +261,12 @@ def _simd_work(operators: Sequence[Operator], graph: OperatorGraph, flows: Flows
                 dtype = found
     operations = max(1, ceil(weighted / elements))
     return SimdWork(
-        elements=elements, operations=operations, tails=ceil(tails / elements), passes=passes, reduction=reduction, dtype=dtype
+        elements=elements,
+        operations=operations,
+        tails=ceil(tails / elements),
+        passes=passes,
+        reduction=reduction,
+        dtype=dtype,
     )
 
 

@@ -87,7 +87,9 @@ def find_flows(graph: OperatorGraph, operators: Sequence[Operator]) -> Flows:
     return Flows(operators=found, tensors=tensors, extents=extents)
 
 
-def _operator_flows(operator: Operator, labels: Mapping[str, int], tensors: Mapping[str, tuple[int, ...]]) -> OperatorFlows:
+def _operator_flows(
+    operator: Operator, labels: Mapping[str, int], tensors: Mapping[str, tuple[int, ...]]
+) -> OperatorFlows:
     spec = SPECS[operator.kind]
     kept = {label for operand in operator.outputs for label in operand.dims}
     through = frozenset(labels[label] for label in kept)
@@ -163,5 +165,3 @@ class _Sets:
 
     def join(self, one: object, other: object) -> None:
         self.parent[self.root(one)] = self.root(other)
-
-

@@ -47,10 +47,10 @@ class Stage:
 class Stream:
     """Tiles of one tensor from a stage to a later one of the same section, through a buffer of `depth` tiles.
 
-    depth 2 is double-buffered. `multicast`: the moving operand of a GEMM, cut into `parts`, each of which every PCU of one
-    part of the target reads (a row of its grid), `resends` times, as a PCU keeps no operand; otherwise the tile is spread
-    over the PCUs. `resident`: the buffer keeps what has come for as long as the target needs it (keys and values of
-    earlier tokens).
+    depth 2 is double-buffered. `multicast`: the moving operand of a GEMM, cut into `parts`, each of which every PCU
+    of one part of the target reads (a row of its grid), `resends` times, as a PCU keeps no operand; otherwise the
+    tile is spread over the PCUs. `resident`: the buffer keeps what has come for as long as the target needs it (keys
+    and values of earlier tokens).
     """
 
     name: str
@@ -158,7 +158,9 @@ class Parallelism:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """Sections in the order they run, grouped as `order` says: (sections, times) pairs, e.g. a layer of 2 sections, 32 times.
+    """Sections in the order they run, grouped as `order` says.
+
+    `order`: pairs (sections, times), for example a layer of two sections, 32 times.
 
     `flops` is the model's, all sockets together; `tokens` what one run consumes or produces.
     """

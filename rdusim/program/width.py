@@ -1,4 +1,6 @@
-"""How wide each stage of a section is: balance the pipeline where tiles follow each other, shorten the chain where none do.
+"""How wide each stage of a section is.
+
+Balance the pipeline where tiles follow each other, shorten the chain where none do.
 
 A section of T tiles takes about (T - 1) x the slowest stage + the sum of all stages. With work w and width p a stage
 takes w / p, so the best widths are max(w / period, share x sqrt(w)): proportional to work to balance, to its root to

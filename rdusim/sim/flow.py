@@ -40,8 +40,13 @@ def flows(
     tiers = {tier.name: tier for tier in arch.socket.memory}
     written_share = _written_share(section)
     alone = [
-        _alone(stream, written, routes[stream.name], tiers[allocations[stream.buffer].tier], stages, arch, written_share)
-        for stream, written in [*((load, False) for load in section.loads), *((store, True) for store in section.stores)]
+        _alone(
+            stream, written, routes[stream.name], tiers[allocations[stream.buffer].tier], stages, arch, written_share
+        )
+        for stream, written in [
+            *((load, False) for load in section.loads),
+            *((store, True) for store in section.stores),
+        ]
     ]
     shared = [index for index, flow in enumerate(alone) if flow.stream.tiles > 1]
     rates = _fair([alone[index] for index in shared], section, routes, arch)
@@ -136,9 +141,7 @@ def _alone(
     )
 
 
-def _fair(
-    shared: Sequence[Flow], section: Section, routes: Mapping[str, Route], arch: Arch
-) -> list[tuple[float, str]]:
+def _fair(shared: Sequence[Flow], section: Section, routes: Mapping[str, Route], arch: Arch) -> list[tuple[float, str]]:
     """Weighted max-min fair rates of the streams that run with the tiles."""
     if not shared:
         return []

@@ -9,7 +9,9 @@ from rdusim.mapping.types import Launch, MappedSection, Orchestration
 from rdusim.timing import launch as launch_timing
 
 
-def launch_cycles(launches: Sequence[Launch], sections: Sequence[MappedSection], executions: Sequence[float], arch: Arch) -> list[float]:
+def launch_cycles(
+    launches: Sequence[Launch], sections: Sequence[MappedSection], executions: Sequence[float], arch: Arch
+) -> list[float]:
     """For each launch entry, the cycles that its starts add, all `times` together.
 
     Host: program and arguments of a start are sent while the execution before it runs; only what is longer than that

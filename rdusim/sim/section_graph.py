@@ -61,7 +61,7 @@ def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTim
     if stage.work:
         busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))
         fill = float(pcu_timing.fill(stage.work[0], max(1, stage.pcus), tile.pcu))
-        moving, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
+        _, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
         memory = max(memory, busy * max(1.0, (still if stage.compute is Compute.SYSTOLIC else 0) / max(1, stage.pmus)))
         return _slowest(busy, COMPUTE, memory, fill + latency)
     return _slowest(0.0, PMU, memory, latency)
@@ -82,7 +82,9 @@ def section_graph(
 
 
 class _Builder:
-    def __init__(self, mapped: MappedSection, moves: Sequence[Flow], arch: Arch, causes: Causes, loop: int | None) -> None:
+    def __init__(
+        self, mapped: MappedSection, moves: Sequence[Flow], arch: Arch, causes: Causes, loop: int | None
+    ) -> None:
         self.mapped, self.section, self.moves, self.arch = mapped, mapped.section, moves, arch
         self.number, self.loop = causes.number, loop
         self.names: list[str] = []
@@ -135,7 +137,7 @@ class _Builder:
 
     def _share(self, tiles: int) -> float:
         """Part of its firings' time that falls on one tile of the section, for something that fires less often."""
-        return tiles / self.section.tiles if self.loop is None and 1 < tiles else 1.0
+        return tiles / self.section.tiles if self.loop is None and tiles > 1 else 1.0
 
     def _periodic(self, tiles: int) -> bool:
         return tiles > 1 or self.section.tiles == 1
@@ -228,7 +230,9 @@ class _Builder:
         self._arc(there, self.starts[stream.stage], 0.0, 0, FILL)
         ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
         if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
-            self._arc(self.starts[stream.stage], there, (stream.tile_bytes - stream.prefetch) / flow.rate, 1, flow.limit)
+            self._arc(
+                self.starts[stream.stage], there, (stream.tile_bytes - stream.prefetch) / flow.rate, 1, flow.limit
+            )
         else:
             self._arc(self.ends[stream.stage], there, service, ahead, flow.limit)
 
@@ -292,5 +296,3 @@ def loop_copies(section: Section, sram: int) -> int:
     once = sum(load.prefetch for load in section.loads if load.tiles == 1)
     used = sum(stage.sram for stage in section.stages)
     return 1 + (max(0, sram - used) // once if once else 1)
-
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping as PyMapping
+from collections.abc import Callable
+from collections.abc import Mapping as PyMapping
 from types import MappingProxyType
 from typing import Final
 
@@ -16,7 +17,10 @@ ENGINES: Final[PyMapping[str, Callable[[Mapping, Arch], Trace]]] = MappingProxyT
 
 
 def simulate(mapping: Mapping, arch: Arch, options: SimulateOptions | None = None) -> Trace:
-    """Run an engine. Raises OptionError for an unknown one, DeadlockError where buffers wait for each other in a circle."""
+    """Run an engine.
+
+    Raises OptionError for an unknown one, DeadlockError where buffers wait for each other in a circle.
+    """
     engine = (options or SimulateOptions()).engine
     if engine not in ENGINES:
         raise OptionError(f"--engine: no engine '{engine}': choose one of {', '.join(ENGINES)}")

@@ -66,7 +66,15 @@ def _run(mapping: Mapping, entry: Launch, arch: Arch, causes: Causes) -> _Run:
     looped: Makespan | None = None
     if not entry.prefetch:
         by_cause = {name: cycles * entry.times for name, cycles in causes.of(once.by_label).items()}
-        return _Run(mapped=mapped, moves=moves, graph=graph, once=once, looped=None, by_cause=by_cause, cycles=once.cycles * entry.times)
+        return _Run(
+            mapped=mapped,
+            moves=moves,
+            graph=graph,
+            once=once,
+            looped=None,
+            by_cause=by_cause,
+            cycles=once.cycles * entry.times,
+        )
     copies = loop_copies(section, arch.socket.sram)
     if section.tiles == 1:
         ring = section_graph(mapped, moves, arch, causes, loop=copies)
@@ -207,7 +215,9 @@ def _spans(runs: list[_Run], starts: list[float], mapping: Mapping, tiers: tuple
             timing = _stream_timing(flow, run)
             activity = Activity.STORE if flow.written else Activity.LOAD
             number, tier = names.setdefault(flow.stream.name, len(names)), tiers.index(flow.tier)
-            rows.append((offset + timing.start, offset + timing.end, number, entry.section, activity, tier, timing.bytes))
+            rows.append(
+                (offset + timing.start, offset + timing.end, number, entry.section, activity, tier, timing.bytes)
+            )
     columns = list(zip(*rows, strict=True)) or [()] * 7
     return Spans(
         names=tuple(names),

@@ -24,7 +24,8 @@ class Activity(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spans:
-    """Columns of equal length, one row a span. `name` indexes `names`: a stage, load, store or launch; `tier` indexes tiers, -1 for none.
+    """Columns of equal length, one row a span. `name` indexes `names`: a stage, load, store or launch; `tier` indexes
+    tiers, -1 for none.
 
     `start` and `end` in cycles, of the first execution of the span's section counted from that section's own start.
     """
@@ -42,7 +43,10 @@ class Spans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTiming:
-    """One stage of one execution: cycles between firings it could keep up alone, cycles busy, first start and last end."""
+    """One stage of one execution.
+
+    Cycles between firings it could keep up alone, cycles busy, first start and last end.
+    """
 
     name: str
     interval: Cycles
@@ -71,8 +75,9 @@ class SectionTiming:
     """A section, executed `repeats` times, `launches` of them paying `launch_cycles` in front.
 
     `cycles`: all repeats together, launches included. `execution_cycles`: one execution alone.
-    `breakdown`: cause -> cycles over all repeats, sums to `cycles` (compute, hbm, ddr, collective, launch, fill_drain, rdn, ...).
-    `bounds`: resource -> the least cycles one execution needs on it alone (pcu, pmu, rdn, agcu, tln, die_to_die, hbm, ddr, p2p).
+    `breakdown`: cause -> cycles over all repeats, sums to `cycles` (compute, hbm, ddr, collective, launch,
+    fill_drain, rdn, ...). `bounds`: resource -> the least cycles one execution needs on it alone (pcu, pmu, rdn,
+    agcu, tln, die_to_die, hbm, ddr, p2p).
     """
 
     name: str

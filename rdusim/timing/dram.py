@@ -1,4 +1,5 @@
-"""Off-chip memory: the share of its peak that an access pattern reaches, and the cycles that follow. docs/model.md, "HBM, DDR".
+"""Off-chip memory: the share of its peak that an access pattern reaches, and the cycles that follow. docs/model.md,
+"HBM, DDR".
 
 This is the only place where a tier's bandwidth becomes cycles.
 """
@@ -37,7 +38,9 @@ def efficiency(tier: MemoryTier, contiguous: Bytes, written_share: float) -> Eff
     useful = min(timing.row, max(1, contiguous))
     bursts = -(-useful // timing.burst) * timing.burst
     opened = bursts / channel  # seconds of data from one opened row
-    rows = min(1.0, timing.banks * opened / timing.row_cycle) * (useful / bursts) if timing.row_cycle else useful / bursts
+    rows = (
+        min(1.0, timing.banks * opened / timing.row_cycle) * (useful / bursts) if timing.row_cycle else useful / bursts
+    )
     refresh = 1.0 - (timing.refresh_time / timing.refresh_interval if timing.refresh_interval else 0.0)
     batch = timing.row * timing.banks
     mixed = min(written_share, 1.0 - written_share)

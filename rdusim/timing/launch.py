@@ -1,4 +1,7 @@
-"""Starting a section: program load, argument load, execute, by the host or in hardware (MICRO'24 sec. IV-D). docs/model.md, "Launch"."""
+"""Starting a section: program load, argument load, execute, by the host or in hardware (MICRO'24 sec. IV-D).
+
+Docs/model.md, "Launch".
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,16 @@ def hardware(units: float, streams: int, loads_program: bool, costs: LaunchCosts
 
 
 def host(units: float, streams: int, costs: LaunchCosts, link: Host) -> LaunchTime:
-    """The host prepares the call and sends program and arguments while the section before runs; then the units load them.
+    """The host prepares the call and sends program and arguments while the section before runs; then the units load
+    them.
 
     Every start loads its program, a repeated one too: the host knows nothing of what the units hold.
     """
     size = units * costs.program_bytes_per_unit
     staged = costs.host_call + link.latency + size / link.bandwidth
-    return LaunchTime(staged=Seconds(staged), exposed=Seconds(size / costs.program_load_bandwidth + _start(streams, costs)))
+    return LaunchTime(
+        staged=Seconds(staged), exposed=Seconds(size / costs.program_load_bandwidth + _start(streams, costs))
+    )
 
 
 def _start(streams: int, costs: LaunchCosts) -> float:

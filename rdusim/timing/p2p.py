@@ -1,4 +1,7 @@
-"""Collectives between sockets: streamed by the AGCUs from stage to stage, past DDR and HBM. docs/model.md, "P2P links"."""
+"""Collectives between sockets: streamed by the AGCUs from stage to stage, past DDR and HBM.
+
+Docs/model.md, "P2P links".
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from rdusim.units import Bytes, Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class P2pTime:
-    """`occupied`: time the busiest link is busy; a next tile can follow after it. `latency`: what one tile waits besides."""
+    """`occupied`: time the busiest link is busy; a next tile can follow after it. `latency`.
+
+    What one tile waits besides.
+    """
 
     algorithm: str
     occupied: Seconds

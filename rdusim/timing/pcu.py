@@ -25,7 +25,10 @@ def interval(work: Work, pcus: int, pcu: Pcu) -> Cycles:
 
 
 def fill(work: Work, pcus: int, pcu: Pcu) -> Cycles:
-    """Cycles from the last input of a tile to its last output, besides the interval: skew, pipeline and reduction depth."""
+    """Cycles from the last input of a tile to its last output, besides the interval.
+
+    Skew, pipeline and reduction depth.
+    """
     if isinstance(work, SystolicWork):
         splits = max(1, pcus // max(1, blocks(work, pcu)))
         return Cycles(pcu.systolic_rows + pcu.systolic_cols + _tree(splits) + pcu.tail_latency)
@@ -99,7 +102,9 @@ def _systolic_interval(work: SystolicWork, pcus: int, pcu: Pcu) -> Cycles:
     contraction, count = _contraction(work, pcu), blocks(work, pcu)
     most = max(MOST_SPLITS, pcus // count)
     candidates = {1, *range(2, MOST_SPLITS + 1), most, max(1, most // 2)}
-    return Cycles(min(ceil(count * split / pcus) * ceil(contraction / split) for split in candidates if split <= contraction))
+    return Cycles(
+        min(ceil(count * split / pcus) * ceil(contraction / split) for split in candidates if split <= contraction)
+    )
 
 
 def _contraction(work: SystolicWork, pcu: Pcu) -> float:

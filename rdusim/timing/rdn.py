@@ -19,4 +19,6 @@ def link_cycles(load: float, rdn: Rdn) -> Cycles:
 def flow_rate(hops: int, rdn: Rdn) -> float:
     """Bytes per cycle of one flow: a vector a cycle, less where the credits do not cover a hop's round trip."""
     round_trip = max(1.0, 2 * rdn.hop_cycles)  # credits are per hop: a longer route does not need more of them
-    return rdn.vector_bytes_per_cycle * min(1.0, rdn.credits / round_trip) if hops else float(rdn.vector_bytes_per_cycle)
+    return (
+        rdn.vector_bytes_per_cycle * min(1.0, rdn.credits / round_trip) if hops else float(rdn.vector_bytes_per_cycle)
+    )

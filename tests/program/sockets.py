@@ -98,7 +98,6 @@ class Sockets:
         return [whole_of(parts, self.full.tensors[source].shape, self.ways)] * self.ways
 
     def _alone(self, operator: Operator, rank: int) -> Array:
-        values = self.values[rank]
         operands = [self._seen(operator, at, rank) for at in range(len(operator.inputs))]
         if operator.kind == "embedding":  # rows that this socket does not own are zeros
             table, index = operands
@@ -106,8 +105,7 @@ class Sockets:
             first = place(rank, self.ways, [rows // table.shape[0]])[0] * table.shape[0]
             here = (index >= first) & (index < first + table.shape[0])
             (found,) = SPECS["embedding"].numpy(operator, [table, np.where(here, index - first, 0)])
-            return found * here[..., None]
-        del values
+            return np.asarray(found * here[..., None])
         (result,) = SPECS[operator.kind].numpy(operator, operands)
         return np.asarray(result)
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from rdusim.arch.types import Arch, MemoryTier, Tile
 from rdusim.errors import DeadlockError
+from rdusim.graph.build import GraphBuilder
 from rdusim.graph.ops import SPECS, macs, points
-from rdusim.graph.types import Compute, OperatorGraph
+from rdusim.graph.types import Compute, OperatorGraph, Role
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping, Orchestration
 from rdusim.program.lower import lower
@@ -26,7 +27,7 @@ from rdusim.program.types import Fusion, LowerOptions, Stream
 from rdusim.sim.simulate import simulate
 from rdusim.sim.trace import Trace
 from rdusim.units import BytesPerSecond, Cycles, Seconds
-from tests.strategies import graphs, machines, toy
+from tests.strategies import ANY_SHAPE, graphs, machines, toy
 
 ROUNDING = 1 + 1e-9
 OPTIONS = [
@@ -48,7 +49,7 @@ def seconds(mapping: Mapping, arch: Arch) -> float:
 # Rooflines and sums
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_no_section_beats_the_peak_of_its_pcus(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
@@ -67,7 +68,7 @@ def test_no_section_beats_the_peak_of_its_pcus(
         assert timing.execution_cycles * section.pcus * ROUNDING >= multiplied + elementwise
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_no_section_beats_its_memories_agcus_or_networks(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
@@ -86,7 +87,7 @@ def test_no_section_beats_its_memories_agcus_or_networks(
         assert cycles >= total / (socket.tln.bytes_per_cycle * socket.dies)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_no_section_beats_the_links_between_sockets(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
@@ -102,17 +103,17 @@ def test_no_section_beats_the_links_between_sockets(
         assert timing.execution_cycles * ROUNDING >= time * arch.socket.clock
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_no_section_beats_its_own_bounds(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
 ) -> None:
     for timing in simulate(mapped(graph, arch, options), arch).sections:
         for resource, cycles in timing.bounds.items():
-            assert 0 < cycles <= timing.execution_cycles * ROUNDING, f"{timing.name}: {resource}"
+            assert 0 <= cycles <= timing.execution_cycles * ROUNDING, f"{timing.name}: {resource}"
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_breakdowns_sections_and_bytes_add_up(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
@@ -133,7 +134,7 @@ def test_breakdowns_sections_and_bytes_add_up(
     assert sum(trace.written_bytes.values()) == owed["written"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_stages_and_streams_happen_within_their_section_and_in_order(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
@@ -211,7 +212,7 @@ BETTER = [
 
 
 @pytest.mark.parametrize("better", BETTER, ids=lambda better: better.__name__)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS), factor=st.sampled_from([1.01, 1.5, 4.0]))
 def test_better_hardware_never_slows_a_mapped_program(
     better: Callable[[Arch, float], Arch],
@@ -238,7 +239,7 @@ def with_streams(mapping: Mapping, change: Callable[[Stream], Stream]) -> Mappin
     return replace(mapping, program=program, sections=sections)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
 def test_deeper_buffers_never_slow_a_mapped_program(
     graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
@@ -248,7 +249,7 @@ def test_deeper_buffers_never_slow_a_mapped_program(
     assert seconds(deeper, arch) <= seconds(mapping, arch) * ROUNDING
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), data=st.data())
 def test_one_deeper_buffer_never_slows_a_mapped_program(
     graph: OperatorGraph, arch: Arch, data: st.DataObject
@@ -261,7 +262,7 @@ def test_one_deeper_buffer_never_slows_a_mapped_program(
     assert seconds(deeper, arch) <= seconds(mapping, arch) * ROUNDING
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(graph=graphs(), arch=machines())
 def test_kernel_looping_is_never_slower(graph: OperatorGraph, arch: Arch) -> None:
     program = lower(graph, arch, LowerOptions())
@@ -269,7 +270,7 @@ def test_kernel_looping_is_never_slower(graph: OperatorGraph, arch: Arch) -> Non
     assert seconds(looped, arch) <= seconds(plain, arch) * ROUNDING
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(graph=graphs(), arch=machines())
 def test_hardware_never_starts_a_program_slower_than_the_host(graph: OperatorGraph, arch: Arch) -> None:
     program = lower(graph, arch, LowerOptions())
@@ -277,17 +278,17 @@ def test_hardware_never_starts_a_program_slower_than_the_host(graph: OperatorGra
     assert seconds(hardware, arch) <= seconds(host, arch) * ROUNDING
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(graph=graphs(), arch=machines(), times=st.integers(2, 5))
 def test_repeats_without_looping_take_as_long_as_the_executions_one_by_one(
     graph: OperatorGraph, arch: Arch, times: int
 ) -> None:
     mapping = mapped(graph, arch)
+    mapping = replace(mapping, launches=tuple(replace(launch, times=times) for launch in mapping.launches))
     for launch, section in zip(mapping.launches, simulate(mapping, arch).sections, strict=True):
         single = replace(mapping, launches=(replace(launch, times=1, program_loads=0),))
         once = simulate(single, arch).sections[0]
         assert section.execution_cycles == pytest.approx(once.execution_cycles)
-        del section
 
 
 # Deadlock
@@ -311,14 +312,11 @@ def test_a_buffer_of_depth_one_is_slower_but_no_deadlock() -> None:
 
 def piped() -> tuple[Mapping, str]:
     """A long chain of element-wise stages and products on the toy machine, many tiles; the name of one of its streams."""
-    from rdusim.graph.build import GraphBuilder
-    from rdusim.graph.types import Role
-    from tests.strategies import ANY_SHAPE
-
     builder = GraphBuilder("piped", ANY_SHAPE, {"r": 512, "k": 16, "f": 16, "g": 16})
     with builder.block("b"):
         up = builder.linear("up", builder.input("x", "r k", "bf16"), "k f", "r f")
-        builder.op("linear", "down", [builder.op("relu", "act", [up]), builder.weight("w", "f g")], "r g", role=Role.OUTPUT)
+        act = builder.op("relu", "act", [up])
+        builder.op("linear", "down", [act, builder.weight("w", "f g")], "r g", role=Role.OUTPUT)
     mapping = map_onto(lower(builder.finish(), toy(), LowerOptions()), toy())
     (section,) = mapping.program.sections
     assert section.tiles > 2

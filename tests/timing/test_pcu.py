@@ -57,7 +57,7 @@ def test_blocks_take_the_better_orientation() -> None:
 
 
 def test_the_port_limits_a_wide_array() -> None:
-    """256 MACs over 16 x 8 are 2 steps a cycle: 16 bf16 rows x 2 steps are the 64 B of the port; 16 fp16-wide just fit."""
+    """256 MACs over 16 x 8 are 2 steps a cycle; 2 steps of 16 bf16 rows are the 64 B of the port."""
     assert pcu.interval(gemm(8, 16, 1000), 1, sn40l()) == 500
     narrow = replace(sn40l(), vector_bytes=Bytes(32))
     assert pcu.interval(gemm(8, 16, 1000), 1, narrow) == 1000

@@ -1,0 +1,79 @@
+"""Every shipped model of a supported family runs in every phase, and never beats a roofline of the machine."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from rdusim.arch.load import load_arch
+from rdusim.graph.catalog import list_models
+from rdusim.pipeline import Cache, RunRequest, Stages
+from rdusim.program.types import Program
+from rdusim.report.types import Report
+
+MODELS = [row for row in list_models() if row.supported]
+CONFIGS = [row.name for row in MODELS if row.family != "yaml"]
+GRAPHS = [row.name for row in MODELS if row.family == "yaml"]
+PROMPT = 256
+ROUNDING = 1 + 1e-9
+
+
+@cache
+def sn40l_pcu_peak() -> float:
+    """BF16 operations a second of one socket."""
+    socket = load_arch("sn40l").socket
+    return float(2 * socket.pcus * socket.tile.pcu.macs_per_cycle["bf16"] * socket.clock)
+
+
+def check_rooflines(report: Report, program: Program) -> None:
+    """No faster than the matrix products on all systolic arrays, or the bytes over all memories."""
+    arch, seconds = load_arch("sn40l"), report.latency.total_seconds * ROUNDING
+    sockets = report.setting.sockets_used
+    assert seconds > 0.0
+    assert report.throughput.flops_per_second <= sn40l_pcu_peak() * sockets
+    peak = {tier.name: tier.bandwidth for tier in arch.socket.memory}
+    for use in report.memory:
+        if use.tier in peak:
+            moved = (use.read_bytes or 0.0) + (use.written_bytes or 0.0)
+            assert seconds >= moved / sockets / peak[use.tier]
+            assert (use.bandwidth_utilization or 0.0) <= 1.0 and (use.streaming_utilization or 0.0) <= 1.0
+            assert use.peak_bytes <= use.capacity_bytes
+    loaded = sum(
+        buffer.size for buffer in program.buffers if buffer.role == "weight" and "embed" not in buffer.name
+    )
+    assert seconds >= loaded / sum(peak.values()) or "embed" in str(program.buffers)
+    assert sum(report.breakdown_seconds.values()) == pytest.approx(report.latency.total_seconds)
+    assert all(0.0 <= use.busy <= ROUNDING and 0.0 <= use.configured <= 1.0 for use in report.units)
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("model", CONFIGS)
+def test_a_model_runs_in_every_phase_within_the_rooflines(model: str, batch: int) -> None:
+    """The generation shares its steps with the two others: it adds them up."""
+    cache = Cache()
+    reports = {}
+    for phase, tokens in (
+        ("prefill", {"input_tokens": PROMPT}),
+        ("decode", {"context_tokens": PROMPT + 1}),
+        ("generate", {"input_tokens": PROMPT, "output_tokens": 2}),
+    ):
+        stages = Stages(RunRequest(model=model, phase=phase, batch=batch, **tokens), cache=cache)
+        reports[phase] = stages.report()
+        if phase != "generate":
+            check_rooflines(reports[phase], stages.program(stages.shape()))
+    prefill, decode, generate = (reports[phase].latency.total_seconds for phase in ("prefill", "decode", "generate"))
+    assert generate == pytest.approx(prefill + decode)
+    assert prefill > decode / 2  # a prompt of 256 tokens is no less work than one
+
+
+@pytest.mark.parametrize("model", GRAPHS)
+def test_a_graph_runs_within_the_rooflines(model: str) -> None:
+    stages = Stages(RunRequest(model=model))
+    check_rooflines(stages.report(), stages.program(stages.shape()))
+
+
+def test_every_supported_family_is_among_the_shipped_models() -> None:
+    from rdusim.graph.models import FAMILIES
+
+    assert FAMILIES.keys() <= {row.family for row in MODELS}
