@@ -38,7 +38,10 @@ def pointers() -> Iterator[tuple[str, str]]:
     """File below rdusim/, and a heading of model.md that it points to."""
     for file in sorted(PACKAGE.rglob("*.py")):
         for heading in POINTER.findall(file.read_text(encoding="utf-8")):
-            yield file.relative_to(PACKAGE).as_posix(), heading
+            yield (
+                file.relative_to(PACKAGE).as_posix(),
+                " ".join(heading.split()),
+            )  # a docstring may break its line there
 
 
 @cache

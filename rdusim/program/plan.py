@@ -22,7 +22,7 @@ ROUNDING = 1.1  # buffers are this much deeper than real-valued widths ask for: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A candidate that fits, the units and AGCU contexts it takes, and the `seconds` of one execution without launch."""
+    """A candidate that fits, the units and AGCU contexts it takes, `seconds` of one execution without launch."""
 
     run: Candidate
     pcus: float

@@ -189,7 +189,7 @@ class Fusion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowerOptions:
-    """`parallelism` None: tensor parallelism over as many sockets as divide the model. `sockets` None: the machine's."""
+    """`parallelism` None: tensor parallelism over the most sockets that divide the model. `sockets` None: all."""
 
     fusion: Fusion = Fusion.FUSED
     sockets: int | None = None

@@ -24,8 +24,9 @@ class Activity(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spans:
-    """Columns of equal length, one row a span. `name` indexes `names`: a stage, load, store or launch; `tier` indexes
-    tiers, -1 for none.
+    """Columns of equal length, one row a span.
+
+    `name` indexes `names`: a stage, load, store or launch; `tier` indexes `tiers`, -1 for none.
 
     `start` and `end` in cycles, of the first execution of the span's section counted from that section's own start.
     """
@@ -45,7 +46,7 @@ class Spans:
 class StageTiming:
     """One stage of one execution.
 
-    Cycles between firings it could keep up alone, cycles busy, first start and last end.
+    `interval`: cycles between tiles that it could keep up alone; `busy`: of all its tiles.
     """
 
     name: str

@@ -1,5 +1,6 @@
-"""Off-chip memory: the share of its peak that an access pattern reaches, and the cycles that follow. docs/model.md,
-"HBM, DDR".
+"""Off-chip memory: the share of its peak that an access pattern reaches, and the cycles that follow.
+
+docs/model.md, "HBM, DDR".
 
 This is the only place where a tier's bandwidth becomes cycles.
 """

@@ -1,6 +1,6 @@
 """Starting a section: program load, argument load, execute, by the host or in hardware (MICRO'24 sec. IV-D).
 
-Docs/model.md, "Launch".
+docs/model.md, "Launch".
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ def hardware(units: float, streams: int, loads_program: bool, costs: LaunchCosts
 
 
 def host(units: float, streams: int, costs: LaunchCosts, link: Host) -> LaunchTime:
-    """The host prepares the call and sends program and arguments while the section before runs; then the units load
-    them.
+    """The host prepares the call and sends program and arguments while the section before runs.
 
     Every start loads its program, a repeated one too: the host knows nothing of what the units hold.
     """

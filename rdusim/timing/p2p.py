@@ -1,6 +1,6 @@
 """Collectives between sockets: streamed by the AGCUs from stage to stage, past DDR and HBM.
 
-Docs/model.md, "P2P links".
+docs/model.md, "P2P links".
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from rdusim.units import Bytes, Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class P2pTime:
-    """`occupied`: time the busiest link is busy; a next tile can follow after it. `latency`.
-
-    What one tile waits besides.
-    """
+    """`occupied`: how long the busiest link is busy, before a next tile follows. `latency`: what a tile waits more."""
 
     algorithm: str
     occupied: Seconds

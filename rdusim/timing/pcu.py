@@ -25,10 +25,7 @@ def interval(work: Work, pcus: int, pcu: Pcu) -> Cycles:
 
 
 def fill(work: Work, pcus: int, pcu: Pcu) -> Cycles:
-    """Cycles from the last input of a tile to its last output, besides the interval.
-
-    Skew, pipeline and reduction depth.
-    """
+    """Cycles that a tile takes besides the interval: skew, pipeline and reduction depth."""
     if isinstance(work, SystolicWork):
         splits = max(1, pcus // max(1, blocks(work, pcu)))
         return Cycles(pcu.systolic_rows + pcu.systolic_cols + _tree(splits) + pcu.tail_latency)

@@ -21,6 +21,7 @@ from rdusim.graph.ops import SPECS, macs, points
 from rdusim.graph.types import Compute, OperatorGraph, Role
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping, Orchestration
+from rdusim.pipeline import RunRequest, run
 from rdusim.program.lower import lower
 from rdusim.program.shard import shard
 from rdusim.program.types import Fusion, LowerOptions, Stream
@@ -150,6 +151,29 @@ def test_stages_and_streams_happen_within_their_section_and_in_order(
             assert stages[stream.target].end * ROUNDING >= stages[stream.source].end
         for stream in timing.streams:
             assert (stream.end - stream.start) * stream.rate * ROUNDING >= stream.bytes / section.tiles * (1 - 1e-6)
+
+
+@settings(max_examples=30)
+@given(graph=graphs(), arch=machines(), options=st.sampled_from(OPTIONS))
+def test_no_memory_streams_faster_than_its_peak(
+    graph: OperatorGraph, arch: Arch, options: tuple[LowerOptions, MapOptions]
+) -> None:
+    """From the first byte of a section to its last, operands that stay and streams that run with the tiles together."""
+    peak = {tier.name: tier.bandwidth / arch.socket.clock for tier in arch.socket.memory}
+    for timing in simulate(mapped(graph, arch, options), arch).sections:
+        for tier, rate in peak.items():
+            over = [stream for stream in timing.streams if stream.tier == tier]
+            if over:
+                window = max(stream.end for stream in over) - min(stream.start for stream in over)
+                assert window * rate * ROUNDING >= sum(stream.bytes for stream in over) * (1 - 1e-6)
+
+
+def test_decode_of_a_batch_streams_no_faster_than_its_memory() -> None:
+    """Llama-2-7B at batch 16: weights stay, keys and values stream; they share one HBM."""
+    report = run(RunRequest(model="llama-2-7b", phase="decode", batch=16, context_tokens=257))
+    hbm = next(use for use in report.memory if use.tier == "hbm")
+    assert hbm.streaming_utilization is not None
+    assert hbm.streaming_utilization <= 1.0
 
 
 # Better hardware, same mapping

@@ -102,13 +102,6 @@ def test_no_pattern_beats_the_peak(tier: MemoryTier, size: int, written: float) 
     assert dram.bytes_per_cycle(tier, GHZ, Bytes(size), written) <= tier.bandwidth / GHZ
 
 
-@given(tier=tiers, size=st.integers(1, 1 << 14), written=st.floats(0, 1), factor=st.floats(1, 10))
-def test_more_bandwidth_never_gives_less(tier: MemoryTier, size: int, written: float, factor: float) -> None:
-    faster = replace(tier, bandwidth=BytesPerSecond(tier.bandwidth * factor))
-    slow, fast = (dram.bytes_per_cycle(each, GHZ, Bytes(size), written) for each in (tier, faster))
-    assert fast >= slow * (1 - 1e-12)
-
-
 @given(tier=tiers, bursts=st.integers(1, 63), written=st.floats(0, 1))
 def test_longer_runs_of_whole_bursts_never_give_less(tier: MemoryTier, bursts: int, written: float) -> None:
     short, long = (

@@ -169,11 +169,6 @@ def test_more_pcus_never_slow_a_simd_chain(work: Work, pcus: int, unit: Pcu) -> 
 
 
 @given(work=systolic, pcus=st.integers(1, 200), unit=machines)
-def test_more_pcus_never_slow_a_product(work: Work, pcus: int, unit: Pcu) -> None:
-    assert pcu.interval(work, pcus + 1, unit) <= pcu.interval(work, pcus, unit)
-
-
-@given(work=systolic, pcus=st.integers(1, 200), unit=machines)
 def test_a_product_never_beats_the_macs_of_its_pcus(work: SystolicWork, pcus: int, unit: Pcu) -> None:
     peak = pcus * unit.macs_per_cycle[work.dtype]
     assert pcu.interval(work, pcus, unit) * peak >= work.macs
@@ -183,12 +178,6 @@ def test_a_product_never_beats_the_macs_of_its_pcus(work: SystolicWork, pcus: in
 def test_a_chain_never_beats_the_lanes_of_its_pcus(work: SimdWork, pcus: int, unit: Pcu) -> None:
     most = pcus * unit.stages * pcu.elements_per_cycle(work, unit)
     assert pcu.interval(work, pcus, unit) * most >= work.elements * work.passes * work.operations
-
-
-@given(work=systolic | simd, unit=machines, more=st.integers(1, 64))
-def test_width_beyond_the_widest_gains_nothing(work: Work, unit: Pcu, more: int) -> None:
-    wide = pcu.widest(work, unit)
-    assert pcu.interval(work, wide + more, unit) == pcu.interval(work, wide, unit)
 
 
 @given(work=systolic, pcus=st.integers(1, 64), unit=machines, more=st.integers(1, 64))

@@ -8,6 +8,7 @@ import pytest
 
 from rdusim.arch.load import load_arch
 from rdusim.graph.catalog import list_models
+from rdusim.graph.models import FAMILIES
 from rdusim.pipeline import Cache, RunRequest, Stages
 from rdusim.program.types import Program
 from rdusim.report.types import Report
@@ -27,7 +28,7 @@ def sn40l_pcu_peak() -> float:
 
 
 def check_rooflines(report: Report, program: Program) -> None:
-    """No faster than the matrix products on all systolic arrays, or the bytes over all memories."""
+    """No faster than the arithmetic on all systolic arrays, or the bytes over each memory; every weight is read."""
     arch, seconds = load_arch("sn40l"), report.latency.total_seconds * ROUNDING
     sockets = report.setting.sockets_used
     assert seconds > 0.0
@@ -37,12 +38,11 @@ def check_rooflines(report: Report, program: Program) -> None:
         if use.tier in peak:
             moved = (use.read_bytes or 0.0) + (use.written_bytes or 0.0)
             assert seconds >= moved / sockets / peak[use.tier]
-            assert (use.bandwidth_utilization or 0.0) <= 1.0 and (use.streaming_utilization or 0.0) <= 1.0
+            assert (use.bandwidth_utilization or 0.0) <= 1.0
             assert use.peak_bytes <= use.capacity_bytes
-    loaded = sum(
-        buffer.size for buffer in program.buffers if buffer.role == "weight" and "embed" not in buffer.name
-    )
-    assert seconds >= loaded / sum(peak.values()) or "embed" in str(program.buffers)
+    gathered = {load.buffer for section in program.sections for load in section.loads if load.gathered}
+    weights = sum(buffer.size for buffer in program.buffers if buffer.role == "weight" and buffer.name not in gathered)
+    assert sum(use.read_bytes or 0.0 for use in report.memory) >= weights * sockets
     assert sum(report.breakdown_seconds.values()) == pytest.approx(report.latency.total_seconds)
     assert all(0.0 <= use.busy <= ROUNDING and 0.0 <= use.configured <= 1.0 for use in report.units)
 
@@ -74,6 +74,4 @@ def test_a_graph_runs_within_the_rooflines(model: str) -> None:
 
 
 def test_every_supported_family_is_among_the_shipped_models() -> None:
-    from rdusim.graph.models import FAMILIES
-
     assert FAMILIES.keys() <= {row.family for row in MODELS}
