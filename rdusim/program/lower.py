@@ -23,12 +23,13 @@ from rdusim.timing import launch as launch_timing
 SHARES = tuple(2.0**-power for power in range(11))  # of the PCUs: a narrow section has a short program
 
 
-def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Program:
+def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None) -> Program:
     """Lower `graph` onto one socket of `arch`, all sockets running their shard of it in step.
 
     Raises LowerError for a model that no section can hold or that cannot be cut as asked, OptionError for options that
     contradict each other.
     """
+    options = options or LowerOptions()
     parallelism = choose_parallelism(graph, arch, options)
     local = shard(graph, parallelism.tp)
     budget = budget_of(arch, resident_bytes(local))
