@@ -104,7 +104,7 @@ class _Drawing:
 
 @st.composite
 def graphs(draw: st.DrawFn, most: int = 6) -> OperatorGraph:
-    """A block in front, often a block that repeats, with its result carried into the next repeat, and a block behind."""
+    """A block in front, often one that repeats (its result is carried into the next repeat), and a block behind."""
     extents: dict[str, int] = {}
     builder = GraphBuilder("random", ANY_SHAPE, extents)
     making = _Drawing(draw, builder, extents)
@@ -168,9 +168,7 @@ def machines(draw: st.DrawFn) -> Arch:
             capacity=Bytes(draw(st.sampled_from([16, 64, 256])) * 1024),
             latency=Cycles(draw(st.integers(0, 10))),
         ),
-        rdn=replace(
-            socket.tile.rdn, hop_cycles=Cycles(draw(st.integers(1, 4))), vector_links=draw(st.integers(1, 2))
-        ),
+        rdn=replace(socket.tile.rdn, hop_cycles=Cycles(draw(st.integers(1, 4))), vector_links=draw(st.integers(1, 2))),
     )
     memory = tuple(
         replace(

@@ -24,14 +24,10 @@ class Orchestration(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOptions:
-    """How a program is put onto a machine. `kernel_looping` needs hardware orchestration.
-
-    `seed` starts the searches among placements; the constructive placement makes no random choice.
-    """
+    """How a program is put onto a machine. `kernel_looping` needs hardware orchestration."""
 
     orchestration: Orchestration = Orchestration.HARDWARE
     kernel_looping: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

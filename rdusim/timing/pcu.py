@@ -105,10 +105,14 @@ def _systolic_interval(work: SystolicWork, pcus: int, pcu: Pcu) -> Cycles:
 
 
 def _contraction(work: SystolicWork, pcu: Pcu) -> float:
-    """Cycles of one block: K over the steps a cycle takes; the port that brings rows or columns may be the limit."""
+    """Cycles of one block: K over the steps a cycle takes; the ports that bring rows and columns may be the limit."""
     per_cycle = macs_per_cycle(work, pcu) / (pcu.systolic_rows * pcu.systolic_cols)
-    wide = max(pcu.systolic_rows, pcu.systolic_cols) * per_cycle * size_of(work.dtype)
-    return max(1, ceil(work.k / per_cycle * max(1.0, wide / pcu.vector_bytes)))
+    size = per_cycle * size_of(work.dtype)
+    if pcu.vector_ports > 1:  # rows by one port, columns by another
+        fed = max(pcu.systolic_rows, pcu.systolic_cols) * size
+    else:
+        fed = (pcu.systolic_rows + pcu.systolic_cols) * size
+    return max(1, ceil(work.k / per_cycle * max(1.0, fed / pcu.vector_bytes)))
 
 
 def macs_per_cycle(work: SystolicWork, pcu: Pcu) -> int:

@@ -32,9 +32,7 @@ def part_of(array: Array, shape: Sequence[int], rank: int, ways: int) -> Array:
     """The part, of `shape`, of a whole array that a socket holds."""
     assert all(whole % part == 0 for whole, part in zip(array.shape, shape, strict=True))
     cuts = [whole // part for whole, part in zip(array.shape, shape, strict=True)]
-    index = tuple(
-        slice(at * part, (at + 1) * part) for at, part in zip(place(rank, ways, cuts), shape, strict=True)
-    )
+    index = tuple(slice(at * part, (at + 1) * part) for at, part in zip(place(rank, ways, cuts), shape, strict=True))
     return array[index]
 
 

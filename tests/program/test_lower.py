@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -20,10 +21,9 @@ from rdusim.graph.build import GraphBuilder
 from rdusim.graph.load import load_graph
 from rdusim.graph.ops import SPECS
 from rdusim.graph.types import Block, Compute, OperatorGraph, Phase, Role, RunShape
-from rdusim.program.budget import budget_of
-from rdusim.program.cluster import alone, cluster
+from rdusim.program.cluster import Group, alone, cluster
 from rdusim.program.lower import lower
-from rdusim.program.shard import shard
+from rdusim.program.shard import divisors_that_fit, shard
 from rdusim.program.sketch import sketch
 from rdusim.program.tile import WHOLE, cuts, find_flows
 from rdusim.program.types import Fusion, LowerOptions, Parallelism, Program
@@ -100,11 +100,12 @@ def test_without_a_wish_the_most_sockets_that_fit_are_used() -> None:
 @pytest.mark.parametrize("name", ["llama-2-7b", "llama-2-70b", "falcon-40b", "bloom-176b", "mistral-7b", "monarch-fft"])
 @pytest.mark.parametrize("shape", [DECODE, PREFILL], ids=["decode", "prefill"])
 @pytest.mark.parametrize("grouping", [cluster, alone])
-def test_every_operator_is_in_one_stage_and_data_goes_to_later_stages(name: str, shape: RunShape, grouping: object) -> None:
-    assert grouping in (cluster, alone)
-    cut = shard(graph(name, shape), 8)
+def test_every_operator_is_in_one_stage_and_data_goes_to_later_stages(
+    name: str, shape: RunShape, grouping: Callable[[OperatorGraph, Iterable[str]], tuple[Group, ...]]
+) -> None:
+    cut = shard(graph(name, shape), next(divisors_that_fit(graph(name, shape), 8)))
     for block in cut.blocks:
-        groups = cluster(cut, block.operators) if grouping is cluster else alone(cut, block.operators)
+        groups = grouping(cut, block.operators)
         assert Counter(op.name for group in groups for op in group.operators) == Counter(block.operators)
         flows = find_flows(cut, [cut.by_name[name] for name in block.operators])
         for edge in sketch(cut, block, groups, flows).edges:
@@ -195,20 +196,20 @@ def test_a_section_ends_where_the_user_says() -> None:
         ("gemm0",),
         ("mul", "transpose", "gemm1"),
     ]
-    with pytest.raises(OptionError, match="no operator 'gemm': did you mean 'gemm[01]'"):
+    with pytest.raises(OptionError, match=r"no operator 'gemm': did you mean 'gemm[01]'"):
         lower(graph("monarch-fft"), machine("sn40l"), LowerOptions(cut_after=("gemm",)))
 
 
 @pytest.mark.parametrize("name", ["llama-2-7b", "llama-2-70b", "bloom-176b", "monarch-fft"])
 def test_sections_stay_within_what_a_compiler_can_fill(name: str) -> None:
-    arch = machine("sn40l")
-    budget = budget_of(arch)
+    socket = machine("sn40l").socket
     for options in (LowerOptions(), UNFUSED):
         for section in lowered(name, DECODE, options).sections:
-            assert section.pcus <= budget.pcus and section.pmus <= budget.pmus
-            assert section.agcu_streams <= budget.contexts
+            assert section.pcus <= socket.pcus * socket.placeable
+            assert section.pmus <= socket.pmus * socket.placeable
+            assert section.agcu_streams <= socket.agcus * socket.tile.agcu.streams
             for stage in section.stages:
-                assert stage.sram <= stage.pmus * arch.socket.tile.pmu.capacity
+                assert stage.sram <= stage.pmus * socket.tile.pmu.capacity
 
 
 def test_what_no_section_can_hold_is_said_with_the_way_out() -> None:
@@ -232,11 +233,13 @@ def wide_softmax() -> OperatorGraph:
 works = st.lists(
     st.builds(
         SystolicWork,
-        batch=st.integers(1, 4), m=st.integers(1, 64), n=st.integers(1, 512), k=st.integers(1, 512), dtype=st.just("bf16"),
+        batch=st.integers(1, 4), m=st.integers(1, 64), n=st.integers(1, 512), k=st.integers(1, 512),
+        dtype=st.just("bf16"),
     )
     | st.builds(
         SimdWork,
-        elements=st.integers(1, 5000), operations=st.integers(1, 10), tails=st.integers(0, 3), passes=st.integers(1, 3),
+        elements=st.integers(1, 5000), operations=st.integers(1, 10), tails=st.integers(0, 3),
+        passes=st.integers(1, 3),
         reduction=st.booleans(), dtype=st.just("bf16"),
     )
     | st.none(),
@@ -279,7 +282,9 @@ def test_widths_respect_what_else_must_fit(found: list[SystolicWork | SimdWork |
 # Text
 
 
-def test_lowering_of_toy_mlp_reads_as_agreed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lowering_of_toy_mlp_reads_as_agreed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """UPDATE_GOLDEN=1 writes the text instead."""
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit):

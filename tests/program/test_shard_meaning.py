@@ -61,7 +61,7 @@ def test_sockets_together_compute_every_tensor_of_the_whole_model(name: str, pha
 
 @pytest.mark.parametrize("name", ["llama", "bloom", "falcon-new", "gpt2"])
 def test_weights_of_all_sockets_are_the_models(name: str, tmp_path: Path) -> None:
-    """Matrices are cut; only vectors (norms, biases behind a reduction) and shared key heads are kept by every socket."""
+    """Matrices are cut; only vectors (norms, biases behind a reduction) are kept by every socket."""
     full = load_graph(write(tmp_path, MODELS[name]), SHAPES["decode"])
     part = shard(full, 2)
     for tensor, kind in full.tensors.items():

@@ -15,7 +15,6 @@ from rdusim.graph.ops import SPECS
 from rdusim.graph.types import Compute, Operator, OperatorGraph, Role
 from rdusim.mapping.check import check
 from rdusim.mapping.map_onto import map_onto
-from rdusim.program.budget import budget_of
 from rdusim.program.lower import lower
 from rdusim.program.shard import shard
 from rdusim.program.types import Fusion, LowerOptions, Program, Section
@@ -92,12 +91,13 @@ def test_sections_and_their_stages_are_convex_and_in_order(
 def test_a_section_stays_within_what_a_compiler_can_fill(
     graph: OperatorGraph, arch: Arch, options: LowerOptions
 ) -> None:
-    budget = budget_of(arch)
+    socket = arch.socket
     for section in lower(graph, arch, options).sections:
-        assert section.pcus <= budget.pcus and section.pmus <= budget.pmus
-        assert section.agcu_streams <= budget.contexts
+        assert section.pcus <= socket.pcus * socket.placeable
+        assert section.pmus <= socket.pmus * socket.placeable
+        assert section.agcu_streams <= socket.agcus * socket.tile.agcu.streams
         for stage in section.stages:
-            assert stage.sram <= stage.pmus * arch.socket.tile.pmu.capacity
+            assert stage.sram <= stage.pmus * socket.tile.pmu.capacity
             assert stage.pcus > 0 or not stage.work
             assert 1 <= stage.tiles <= section.tiles
 
@@ -128,9 +128,7 @@ def operators_of(section: Section, cut: OperatorGraph) -> list[Operator]:
 
 @settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), options=st.sampled_from(FUSIONS))
-def test_what_a_section_reads_is_loaded_or_made_in_it(
-    graph: OperatorGraph, arch: Arch, options: LowerOptions
-) -> None:
+def test_what_a_section_reads_is_loaded_or_made_in_it(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> None:
     program = lower(graph, arch, options)
     cut = sharded(graph, program)
     for section in program.sections:

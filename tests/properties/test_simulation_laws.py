@@ -26,7 +26,7 @@ from rdusim.program.lower import lower
 from rdusim.program.shard import shard
 from rdusim.program.types import Fusion, LowerOptions, Stream
 from rdusim.sim.simulate import simulate
-from rdusim.sim.trace import Trace
+from rdusim.sim.trace import StageTiming, StreamTiming, Trace
 from rdusim.units import BytesPerSecond, Cycles, Seconds
 from tests.strategies import ANY_SHAPE, graphs, machines, toy
 
@@ -128,9 +128,9 @@ def test_breakdowns_sections_and_bytes_add_up(
         assert section.cycles == pytest.approx((section.execution_cycles + section.launch_cycles) * launch.times)
         assert section.bottleneck in section.breakdown
     owed = {"read": 0, "written": 0}
-    for section in mapping.program.sections:
-        owed["read"] += section.repeats * sum(load.bytes for load in section.loads)
-        owed["written"] += section.repeats * sum(store.bytes for store in section.stores)
+    for asked in mapping.program.sections:
+        owed["read"] += asked.repeats * sum(load.bytes for load in asked.loads)
+        owed["written"] += asked.repeats * sum(store.bytes for store in asked.stores)
     assert sum(trace.read_bytes.values()) == owed["read"]
     assert sum(trace.written_bytes.values()) == owed["written"]
 
@@ -144,13 +144,14 @@ def test_stages_and_streams_happen_within_their_section_and_in_order(
     plain = replace(mapping, launches=tuple(replace(launch, prefetch=False) for launch in mapping.launches))
     for section, timing in zip(mapping.program.sections, simulate(plain, arch).sections, strict=True):
         stages = {stage.name: stage for stage in timing.stages}
-        for span in (*timing.stages, *timing.streams):
+        spans: list[StageTiming | StreamTiming] = [*timing.stages, *timing.streams]
+        for span in spans:
             assert 0 <= span.start <= span.end <= timing.execution_cycles * ROUNDING
         for stream in section.streams:
             assert stages[stream.target].start * ROUNDING >= stages[stream.source].start
             assert stages[stream.target].end * ROUNDING >= stages[stream.source].end
-        for stream in timing.streams:
-            assert (stream.end - stream.start) * stream.rate * ROUNDING >= stream.bytes / section.tiles * (1 - 1e-6)
+        for moved in timing.streams:
+            assert (moved.end - moved.start) * moved.rate * ROUNDING >= moved.bytes / section.tiles * (1 - 1e-6)
 
 
 @settings(max_examples=30)
@@ -275,9 +276,7 @@ def test_deeper_buffers_never_slow_a_mapped_program(
 
 @settings(max_examples=30)
 @given(graph=graphs(), arch=machines(), data=st.data())
-def test_one_deeper_buffer_never_slows_a_mapped_program(
-    graph: OperatorGraph, arch: Arch, data: st.DataObject
-) -> None:
+def test_one_deeper_buffer_never_slows_a_mapped_program(graph: OperatorGraph, arch: Arch, data: st.DataObject) -> None:
     mapping = mapped(graph, arch)
     names = [stream.name for section in mapping.program.sections for stream in section.streams]
     assume(names)
@@ -298,7 +297,7 @@ def test_kernel_looping_is_never_slower(graph: OperatorGraph, arch: Arch) -> Non
 @given(graph=graphs(), arch=machines())
 def test_hardware_never_starts_a_program_slower_than_the_host(graph: OperatorGraph, arch: Arch) -> None:
     program = lower(graph, arch, LowerOptions())
-    hardware, host = (map_onto(program, arch, MapOptions(orchestration=who)) for who in ("hardware", "host"))
+    host, hardware = (map_onto(program, arch, MapOptions(orchestration=who)) for who in Orchestration)
     assert seconds(hardware, arch) <= seconds(host, arch) * ROUNDING
 
 
@@ -335,7 +334,7 @@ def test_a_buffer_of_depth_one_is_slower_but_no_deadlock() -> None:
 
 
 def piped() -> tuple[Mapping, str]:
-    """A long chain of element-wise stages and products on the toy machine, many tiles; the name of one of its streams."""
+    """Two products and what is between them in many tiles on the toy machine; the name of one of its streams."""
     builder = GraphBuilder("piped", ANY_SHAPE, {"r": 512, "k": 16, "f": 16, "g": 16})
     with builder.block("b"):
         up = builder.linear("up", builder.input("x", "r k", "bf16"), "k f", "r f")
