@@ -195,7 +195,7 @@ class LaunchCosts:
 
     program_bytes_per_unit: Bytes
     program_load_bandwidth: BytesPerSecond
-    argument_load_per_stream: Seconds
+    argument_bytes_per_stream: Bytes
     execute: Seconds
     host_call: Seconds
 

@@ -24,7 +24,7 @@ CHOSEN: Final[Mapping[str, tuple[str, ...]]] = {
     "operators of flash-fft-conv": ("T37",),
     "socket.placeable": ("T40",),
     "socket.memory.hbm.timing.refresh_time": ("T41",),
-    "launch.argument_load_per_stream": ("T50", "T51", "T52", "T53", "T54", "T55"),
+    "launch.argument_bytes_per_stream": ("T50", "T51", "T52", "T53", "T54", "T55"),
     "launch.program_bytes_per_unit": ("T12", "T13"),
     "launch.host_call": ("T12", "T13"),
 }

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rdusim.graph.ops import SPECS, indexed
-from rdusim.graph.types import Access, Compute, Operand, Operator, OperatorGraph
+from rdusim.graph.types import Access, Compute, Operand, Operator, OperatorGraph, Role
+
+KEPT = (Role.KV_CACHE, Role.OUTPUT)  # results that memory must get
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +91,12 @@ class _Clusters:
         self.ends = ends
         self.graph = graph
         self.operators = operators
+        self.here = {operator.name for operator in operators}
+        self.carried = {tensor for block in graph.blocks for tensor in block.carried}
         self.group_of: dict[str, int] = {}  # operator -> group
         self.members: list[list[Operator]] = []
         self.compute: list[Compute] = []
-        self.reduced: set[str] = set()  # tensors that end a chain
+        self.closed: set[int] = set()  # groups whose chain has ended
         self.moved: dict[str, Operator] = {}  # tensor -> the layout operator that makes it
 
     def run(self) -> tuple[Group, ...]:
@@ -110,7 +114,7 @@ class _Clusters:
         for operand in operator.outputs:
             self.moved[operand.tensor] = operator
         makers = [self.group_of[maker] for maker in self._makers(operator)]
-        if self._waits(operator, makers, waiting) and self._read_here(operator):
+        if self._waits(operator, makers, waiting) and not self._leaves(operator):
             waiting.append(operator)
         elif makers:
             self._join(operator, max(makers))
@@ -128,14 +132,14 @@ class _Clusters:
         follows = any(self.moved.get(operand.tensor) in waiting for operand in operator.inputs)
         return not makers or selects or follows
 
-    def _read_here(self, operator: Operator) -> bool:
-        """Whether a computing operator of this block reads the layout's output, and nobody outside does."""
-        here = {other.name for other in self.operators}
-        readers = {reader for operand in operator.outputs for reader in self.graph.consumers.get(operand.tensor, ())}
-        return readers <= here and not self._kept(operator)
-
-    def _kept(self, operator: Operator) -> bool:
-        return any(self.graph.tensors[operand.tensor].role.value == "output" for operand in operator.outputs)
+    def _leaves(self, operator: Operator) -> bool:
+        """Whether memory gets a result: something outside reads it, the next repeat does, or it is kept."""
+        return any(
+            self.graph.tensors[operand.tensor].role in KEPT
+            or operand.tensor in self.carried
+            or any(reader not in self.here for reader in self.graph.consumers.get(operand.tensor, ()))
+            for operand in operator.outputs
+        )
 
     def _work(self, operator: Operator, waiting: list[Operator]) -> None:
         spec = SPECS[operator.kind]
@@ -146,7 +150,7 @@ class _Clusters:
         else:
             self._open(operator, spec.compute)
         if spec.reduces or spec.passes > 1 or operator.name in self.ends:
-            self.reduced.update(operand.tensor for operand in operator.outputs)
+            self.closed.add(self.group_of[operator.name])
         needed = self._layouts_behind(operator)
         for layout in [layout for layout in waiting if layout.name in needed]:
             waiting.remove(layout)
@@ -154,14 +158,14 @@ class _Clusters:
 
     def _continues(self, operator: Operator, latest: int) -> bool:
         """A chain goes on while its input comes straight from it, vector by vector."""
-        if self.compute[latest] is not Compute.SIMD:
+        if self.compute[latest] is not Compute.SIMD or latest in self.closed:
             return False
         direct = [
             operand.tensor
             for operand in operator.inputs
             if (maker := self.graph.producer.get(operand.tensor)) is not None and self.group_of.get(maker) == latest
         ]
-        return bool(direct) and not any(tensor in self.reduced or tensor in self.moved for tensor in direct)
+        return bool(direct) and not any(tensor in self.moved for tensor in direct)
 
     def _makers(self, operator: Operator) -> list[str]:
         """Placed operators that feed `operator`, seen through layouts that wait for their reader."""
@@ -197,7 +201,8 @@ class _Clusters:
     def _group(self, index: int) -> Group:
         members = self.members[index]
         alone_move = self.compute[index] is Compute.MOVE
-        real = [op for op in members if alone_move or SPECS[op.kind].compute is not Compute.MOVE]
+        # A layout that leaves for memory is carried out on the way there; the others are only a way of reading.
+        real = [op for op in members if alone_move or SPECS[op.kind].compute is not Compute.MOVE or self._leaves(op)]
         made = {operand.tensor for operator in real for operand in operator.outputs}
         feeds: dict[tuple[str, str, tuple[str, ...]], tuple[Operator, Feed]] = {}
         for operator in real:

@@ -19,6 +19,7 @@ from rdusim.program.symbols import resident_bytes, symbols
 from rdusim.program.tile import find_flows
 from rdusim.program.types import Fusion, LowerOptions, Parallelism, Program, Section
 from rdusim.timing import launch as launch_timing
+from rdusim.timing.rdn import scalar_bandwidth
 
 SHARES = tuple(2.0**-power for power in range(11))  # of the PCUs: a narrow section has a short program
 
@@ -122,12 +123,14 @@ def _share(found: Sketch, chosen: Plan, budget: Budget, launch: LaunchCost) -> f
 def _launch_cost(arch: Arch, by_host: bool) -> LaunchCost:
     """Time of a section with its launch, as it stands between two others."""
 
+    scalars = scalar_bandwidth(arch.socket.tile.rdn, arch.socket.clock)
+
     def cost(section: Plan, loads_program: bool) -> float:
         units, streams = section.pcus + section.pmus, section.agcu_streams
         if by_host:
-            time = launch_timing.host(units, streams, arch.launch, arch.system.host)
+            time = launch_timing.host(units, streams, arch.launch, scalars, arch.system.host)
             return max(time.staged, section.seconds) + time.exposed
-        return launch_timing.hardware(units, streams, loads_program, arch.launch).exposed + section.seconds
+        return launch_timing.hardware(units, streams, loads_program, arch.launch, scalars).exposed + section.seconds
 
     return cost
 

@@ -103,7 +103,7 @@ class _Cut:
 
     def _block(self, block: Block) -> Block:
         names = tuple(operator.name for operator in self.made[block.name])
-        carried = {self.renamed.get(out, out): into for out, into in block.carried.items()}
+        carried = {self.renamed.get(out, out): self.renamed.get(into, into) for out, into in block.carried.items()}
         return replace(block, operators=names, carried=carried)
 
     def _operator(self, operator: Operator, made: list[Operator]) -> None:

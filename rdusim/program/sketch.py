@@ -13,15 +13,13 @@ from rdusim.arch.types import Pcu
 from rdusim.dtypes import DType, size_of
 from rdusim.errors import LowerError
 from rdusim.graph.ops import SPECS, points
-from rdusim.graph.types import Access, Block, Compute, Operator, OperatorGraph, Role
-from rdusim.program.cluster import Feed, Group
+from rdusim.graph.types import Access, Block, Compute, Operator, OperatorGraph
+from rdusim.program.cluster import KEPT, Feed, Group
 from rdusim.program.tile import Cut, Flows
 from rdusim.program.types import CollectiveWork
 from rdusim.program.width import Demand, demand
 from rdusim.timing.work import SimdWork, SystolicWork, Work
 from rdusim.units import Bytes
-
-KEPT = (Role.KV_CACHE, Role.OUTPUT)  # produced tensors that memory must get
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,30 +112,13 @@ def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows:
 
 
 def _read_outside(graph: OperatorGraph, block: Block, made: Mapping[str, int]) -> set[str]:
-    """Tensors of this block that other blocks, or the next repeat, read, directly or through layouts."""
+    """Tensors of this block that other blocks, or the next repeat, read."""
     inside = set(block.operators)
     outside = {tensor for tensor in made if tensor in block.carried}
     for tensor, readers in graph.consumers.items():
         if tensor in made and any(reader not in inside for reader in readers):
             outside.add(tensor)
-    for name in block.operators:  # a layout folded away here, but read elsewhere: its root must be kept
-        operator = graph.by_name[name]
-        for operand in operator.outputs:
-            leaves = operand.tensor in block.carried or graph.tensors[operand.tensor].role in KEPT
-            readers = graph.consumers.get(operand.tensor, ())
-            if operand.tensor not in made and (leaves or any(reader not in inside for reader in readers)):
-                outside.update(_roots(graph, operator, made))
     return outside
-
-
-def _roots(graph: OperatorGraph, operator: Operator, made: Mapping[str, int]) -> set[str]:
-    found: set[str] = set()
-    for operand in operator.inputs:
-        if operand.tensor in made:
-            found.add(operand.tensor)
-        elif (maker := graph.producer.get(operand.tensor)) is not None:
-            found |= _roots(graph, graph.by_name[maker], made)
-    return found
 
 
 def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flows) -> Edge:

@@ -1,14 +1,16 @@
 """Rates of a section's loads and stores: what each could have alone, and the fair share of what they share.
 
-Streams that run with the tiles share tiers, AGCUs, TLN and the die-to-die link for the whole section: they get weighted
-max-min fair rates, weighted by their bytes per tile, so that all of them keep the same pace. Operands that are loaded
-once run one after the other, in the order of their use, each at the rate it can have alone.
+Streams that run with the tiles share tiers, AGCUs, TLN and the die-to-die link for the whole section: `rate` is their
+weighted max-min fair share, weighted by their bytes per tile, so that all of them keep the same pace; one part alone
+moves with the `burst` rate, and the graph of the section sees to it that the sum fits. Operands that are loaded once
+run one after the other, in the order of their use, each at the rate it can have alone, out of what the
+tiles, at the pace that stages and memories can keep, leave of its tier. docs/model.md, "Shared bandwidth".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.resource import max_min_rates
@@ -18,52 +20,65 @@ from rdusim.sim.causes import AGCU, DIE, PMU, RDN, TLN
 from rdusim.timing import agcu, dram, tln
 from rdusim.units import Bytes, Cycles
 
+LEAST_SHARE = 1e-3  # of a tier
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A load or store: `rate` in bytes per cycle and what limits it; `latency` to the first byte."""
+    """A load or store: bytes per cycle that it keeps up (`rate`) and what limits it, that one part moves with (`burst`).
+
+    `latency`: to the first byte.
+    """
 
     stream: MemoryStream
     tier: str
     written: bool
     rate: float
+    burst: float
     limit: str
     latency: Cycles
     tier_rate: float  # of the whole tier, for this stream's pattern
+    left_rate: float  # of the tier, beside the streams that run with the tiles
 
 
 def flows(
-    section: Section, routes: Mapping[str, Route], allocations: Mapping[str, Allocation], arch: Arch
+    section: Section, routes: Mapping[str, Route], allocations: Mapping[str, Allocation], arch: Arch, pace: float
 ) -> tuple[Flow, ...]:
-    """Every load and store of a section, with its rate."""
+    """Every load and store of a section, with its rate. `pace`: cycles per tile of its slowest stage."""
     stages = {stage.name: stage for stage in section.stages}
     tiers = {tier.name: tier for tier in arch.socket.memory}
     written_share = _written_share(section)
-    alone = [
-        _alone(
-            stream, written, routes[stream.name], tiers[allocations[stream.buffer].tier], stages, arch, written_share
-        )
-        for stream, written in [
-            *((load, False) for load in section.loads),
-            *((store, True) for store in section.stores),
-        ]
-    ]
-    shared = [index for index, flow in enumerate(alone) if flow.stream.tiles > 1]
-    rates = _fair([alone[index] for index in shared], section, routes, arch)
+    directed = [*((load, False) for load in section.loads), *((store, True) for store in section.stores)]
+    alone = []
+    for stream, written in directed:
+        tier = tiers[allocations[stream.buffer].tier]
+        alone.append(_alone(stream, written, routes[stream.name], tier, stages, arch, written_share))
+    if section.tiles == 1:
+        return tuple(alone)
+    tiled = [index for index, flow in enumerate(alone) if flow.stream.tiles > 1]
+    pace = max(pace, _memory_pace(alone, section.tiles))
     result = list(alone)
-    for index, (rate, limit) in zip(shared, rates, strict=True):
+    taken: dict[str, float] = {}  # share of a tier's time that the tiles take at the section's pace
+    for index, (rate, limit) in zip(tiled, _fair([alone[at] for at in tiled], section, routes, arch), strict=True):
         flow = alone[index]
-        if rate < flow.rate:
-            result[index] = Flow(
-                stream=flow.stream,
-                tier=flow.tier,
-                written=flow.written,
-                rate=rate,
-                limit=limit,
-                latency=flow.latency,
-                tier_rate=flow.tier_rate,
-            )
+        result[index] = replace(flow, rate=rate, limit=limit)
+        paced = flow.stream.bytes / section.tiles / pace if pace > 0.0 else rate
+        taken[flow.tier] = taken.get(flow.tier, 0.0) + min(rate, paced) / flow.tier_rate
+    for index, flow in enumerate(alone):
+        if flow.stream.tiles == 1:
+            # Never nothing: the pace counts these bytes too, but rounding must not leave them without a share.
+            left = flow.tier_rate * max(1.0 - taken.get(flow.tier, 0.0), LEAST_SHARE)
+            limit = flow.limit if flow.rate <= left else flow.tier
+            result[index] = replace(flow, rate=min(flow.rate, left), limit=limit, left_rate=left)
     return tuple(result)
+
+
+def _memory_pace(alone: Sequence[Flow], tiles: int) -> float:
+    """Cycles per tile that the busiest tier needs for everything it moves."""
+    busy: dict[str, float] = {}
+    for flow in alone:
+        busy[flow.tier] = busy.get(flow.tier, 0.0) + flow.stream.bytes / flow.tier_rate
+    return max(busy.values(), default=0.0) / tiles
 
 
 def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:
@@ -81,8 +96,8 @@ def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:
         for index in left:
             if spare <= 1e-9:
                 break
-            rate = min(loads[index].rate, spare * loads[index].tier_rate)
-            spare -= rate / loads[index].tier_rate
+            rate = min(loads[index].rate, spare * loads[index].left_rate)
+            spare -= rate / loads[index].left_rate
             rates[index] = rate
             begin.setdefault(index, now)
         step = min(left[index] / rate for index, rate in rates.items())
@@ -135,9 +150,11 @@ def _alone(
         tier=tier.name,
         written=written,
         rate=limits[limit],
+        burst=limits[limit],
         limit=limit,
         latency=latency,
         tier_rate=memory,
+        left_rate=memory,
     )
 
 

@@ -7,7 +7,7 @@ later firing. docs/model.md, "Section", has the equations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
@@ -71,6 +71,19 @@ def _slowest(busy: float, cause: str, memory: float, fill: float) -> StageTime:
     return StageTime(interval=max(busy, memory), fill=fill, cause=PMU if memory > busy else cause)
 
 
+def stage_times(section: Section, arch: Arch) -> dict[str, StageTime]:
+    """Every stage alone."""
+    outgoing: dict[str, list[Stream]] = {stage.name: [] for stage in section.stages}
+    for stream in section.streams:
+        outgoing[stream.source].append(stream)
+    return {stage.name: stage_time(stage, outgoing[stage.name], arch) for stage in section.stages}
+
+
+def slowest_stage(section: Section, times: Mapping[str, StageTime]) -> float:
+    """Cycles per tile of the section's slowest stage."""
+    return max((times[stage.name].interval * stage.tiles / section.tiles for stage in section.stages), default=0.0)
+
+
 def section_graph(
     mapped: MappedSection, moves: Sequence[Flow], arch: Arch, causes: Causes, loop: int | None = None
 ) -> SectionGraph:
@@ -94,10 +107,7 @@ class _Builder:
         self.moved: dict[str, int] = {}
         self.begun: dict[str, int] = {}
         self.stages = {stage.name: stage for stage in self.section.stages}
-        outgoing: dict[str, list[Stream]] = {name: [] for name in self.stages}
-        for stream in self.section.streams:
-            outgoing[stream.source].append(stream)
-        self.times = {stage.name: stage_time(stage, outgoing[stage.name], arch) for stage in self.section.stages}
+        self.times = stage_times(self.section, arch)
 
     def run(self) -> SectionGraph:
         self.origin = self._event("start")
@@ -191,7 +201,7 @@ class _Builder:
         stream = flow.stream
         started, there = self._event(f"{stream.name} begins"), self._event(stream.name)
         self.moved[stream.name], self.begun[stream.name] = there, started
-        turn = stream.bytes / flow.tier_rate
+        turn = stream.bytes / flow.left_rate
         self._arc(self.origin, started, float(flow.latency) + begin, 0, flow.tier if begin else FILL)
         self._arc(started, there, end - begin, 0, flow.limit)
         issued = self._event(f"{stream.name} issued")
@@ -203,7 +213,7 @@ class _Builder:
         beyond = stream.bytes - stream.prefetch
         if beyond > 0:
             self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
-            self._arc(self.starts[stream.stage], issued, beyond / flow.tier_rate, 0, flow.tier)
+            self._arc(self.starts[stream.stage], issued, beyond / flow.left_rate, 0, flow.tier)
         self._arrive(flow, there)
         if self.loop is not None:
             room = self.loop if beyond <= 0 else 1
@@ -221,32 +231,34 @@ class _Builder:
         self._arc(there, self.ends[stage.name], tail + time.fill, 0, time.cause if time.cause != COLLECTIVE else FILL)
 
     def _tiled_load(self, flow: Flow) -> None:
-        """Part after part at its fair rate, as far ahead as its space allows."""
+        """Part after part, as far ahead as its space allows; `_shared` holds all of them to what the tier can do."""
         stream, there = flow.stream, self._event(flow.stream.name)
         self.moved[stream.name] = there
-        service = stream.tile_bytes / flow.rate * self._share(stream.tiles)
-        self._arc(self.origin, there, float(flow.latency) + service, 0, flow.limit)
+        service = self._service(flow)
+        self._arc(self.origin, there, float(flow.latency) + stream.tile_bytes / flow.burst, 0, flow.limit)
         self._arc(there, there, service, 1, flow.limit)
         self._arc(there, self.starts[stream.stage], 0.0, 0, FILL)
         ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
         if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
-            self._arc(
-                self.starts[stream.stage], there, (stream.tile_bytes - stream.prefetch) / flow.rate, 1, flow.limit
-            )
+            beyond = service * (stream.tile_bytes - stream.prefetch) / stream.tile_bytes
+            self._arc(self.starts[stream.stage], there, beyond, 1, flow.limit)
         else:
             self._arc(self.ends[stream.stage], there, service, ahead, flow.limit)
 
     def _store(self, flow: Flow) -> None:
-        """A part leaves at its fair rate once its tile is done; its buffer is free when it has left."""
+        """A part leaves once its tile is done; its buffer is free when it has left."""
         stream, there = flow.stream, self._event(flow.stream.name)
         self.moved[stream.name] = there
-        service = stream.tile_bytes / flow.rate * self._share(stream.tiles)
-        self._arc(self.ends[stream.stage], there, service, 0, flow.limit)
+        self._arc(self.ends[stream.stage], there, stream.tile_bytes / flow.burst, 0, flow.limit)
         if self._periodic(stream.tiles):
-            self._arc(there, there, service, 1, flow.limit)
+            self._arc(there, there, self._service(flow), 1, flow.limit)
             if self.section.tiles > 1:
                 self._arc(there, self.starts[stream.stage], 0.0, 2, flow.limit)
         self._arc(there, self.last, float(flow.latency), 0, FILL)
+
+    def _service(self, flow: Flow) -> float:
+        """Cycles of a tile of the section that a part keeps its own way busy."""
+        return flow.stream.tile_bytes / flow.burst * self._share(flow.stream.tiles)
 
     def _shared(self) -> dict[str, float]:
         """Resources that many streams use in turn: each tile keeps them busy for the sum of its uses."""
@@ -274,10 +286,19 @@ class _Builder:
             add(AGCU, flow.stream.bytes / doors)
         for resource, cycles in busy.items():
             used = self._event(f"{resource} in use")
-            self._arc(self.origin, used, cycles, 0, resource)
+            over = [flow for flow in self.moves if flow.tier == resource]
+            first = min((float(flow.latency) for flow in over), default=0.0)
+            self._arc(self.origin, used, first + cycles, 0, resource)
             self._arc(used, used, cycles, 1, resource)
             self._arc(used, self.last, 0.0, 0, resource)
+            for flow in self._latest(over):
+                self._arc(used, self.moved[flow.stream.name], 0.0, 0, resource)
         return busy
+
+    def _latest(self, over: Sequence[Flow]) -> list[Flow]:
+        """The streams over a tier that end last: its stores, or the last load that runs with the tiles."""
+        stores = [flow for flow in over if flow.written and self._periodic(flow.stream.tiles)]
+        return stores or [flow for flow in over if not flow.written and flow.stream.tiles > 1][-1:]
 
     def _carry(self) -> None:
         """Kernel looping: what a repeat stores is what the next one loads, straight from its PMUs."""

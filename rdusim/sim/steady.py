@@ -17,7 +17,7 @@ from rdusim.mapping.types import Launch, MappedSection, Mapping
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, LAUNCH, Causes
 from rdusim.sim.flow import Flow, flows
 from rdusim.sim.schedule import launch_cycles
-from rdusim.sim.section_graph import SectionGraph, loop_copies, section_graph
+from rdusim.sim.section_graph import SectionGraph, loop_copies, section_graph, slowest_stage, stage_times
 from rdusim.sim.trace import Activity, SectionTiming, Spans, StageTiming, StreamTiming, Trace
 from rdusim.units import Cycles
 
@@ -60,7 +60,8 @@ def steady(mapping: Mapping, arch: Arch) -> Trace:
 def _run(mapping: Mapping, entry: Launch, arch: Arch, causes: Causes) -> _Run:
     mapped = mapping.sections[entry.section]
     section = mapped.section
-    moves = flows(section, mapped.routes, mapping.allocations, arch)
+    slowest = slowest_stage(section, stage_times(section, arch))
+    moves = flows(section, mapped.routes, mapping.allocations, arch, slowest)
     graph = section_graph(mapped, moves, arch, causes)
     once = makespan(graph.graph, section.tiles, graph.end)
     looped: Makespan | None = None
@@ -167,7 +168,9 @@ def _streaming(run: _Run, arch: Arch) -> float:
     spans = [_stream_timing(flow, run) for flow in run.moves if flow.tier == nearest and not flow.written]
     if not spans:
         return 0.0
-    return max(span.end for span in spans) - min(span.start for span in spans)
+    apart = max(span.end for span in spans) - min(span.start for span in spans)
+    # Tiles that run ahead borrow from operands that are loaded once: the tier itself is never faster than its rate.
+    return max(apart, sum(flow.stream.bytes / flow.tier_rate for flow in run.moves if flow.tier == nearest))
 
 
 def _bounds(run: _Run, arch: Arch) -> dict[str, Cycles]:

@@ -45,7 +45,7 @@ def efficiency(tier: MemoryTier, contiguous: Bytes, written_share: float) -> Eff
     refresh = 1.0 - (timing.refresh_time / timing.refresh_interval if timing.refresh_interval else 0.0)
     batch = timing.row * timing.banks
     mixed = min(written_share, 1.0 - written_share)
-    lost = 2 * timing.turnaround * 2 * mixed * channel / batch
+    lost = 2 * timing.turnaround * 2 * mixed * channel * rows / batch
     return Efficiency(refresh=refresh, rows=rows, turnaround=1.0 / (1.0 + lost))
 
 

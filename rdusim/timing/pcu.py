@@ -97,7 +97,7 @@ def _grid(work: SystolicWork, pcus: int, pcu: Pcu) -> tuple[int, int, int]:
 
 def _systolic_interval(work: SystolicWork, pcus: int, pcu: Pcu) -> Cycles:
     contraction, count = _contraction(work, pcu), blocks(work, pcu)
-    most = max(MOST_SPLITS, pcus // count)
+    most = min(max(MOST_SPLITS, pcus // count), int(contraction))
     candidates = {1, *range(2, MOST_SPLITS + 1), most, max(1, most // 2)}
     return Cycles(
         min(ceil(count * split / pcus) * ceil(contraction / split) for split in candidates if split <= contraction)

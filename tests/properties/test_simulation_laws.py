@@ -27,7 +27,7 @@ from rdusim.program.shard import shard
 from rdusim.program.types import Fusion, LowerOptions, Stream
 from rdusim.sim.simulate import simulate
 from rdusim.sim.trace import StageTiming, StreamTiming, Trace
-from rdusim.units import BytesPerSecond, Cycles, Seconds
+from rdusim.units import Bytes, BytesPerSecond, Cycles, Seconds
 from tests.strategies import ANY_SHAPE, graphs, machines, toy
 
 ROUNDING = 1 + 1e-9
@@ -226,7 +226,7 @@ def quicker_launch(arch: Arch, factor: float) -> Arch:
             execute=Seconds(costs.execute / factor),
             host_call=Seconds(costs.host_call / factor),
             program_load_bandwidth=BytesPerSecond(costs.program_load_bandwidth * factor),
-            argument_load_per_stream=Seconds(costs.argument_load_per_stream / factor),
+            argument_bytes_per_stream=Bytes(max(1, round(costs.argument_bytes_per_stream / factor))),
         ),
     )
 

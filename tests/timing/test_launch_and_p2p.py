@@ -14,32 +14,33 @@ from rdusim.units import Bytes, BytesPerSecond, Seconds
 
 toy = cache(lambda: load_arch("toy"))
 sn40l = cache(lambda: load_arch("sn40l"))
+SCALARS = BytesPerSecond(4e9)  # 40 B of arguments take 10 ns
 
 
 def test_hardware_shows_program_arguments_and_execute() -> None:
     """10 units x 100 B at 1 GB/s are 1 us; 3 streams x 10 ns; execute 100 ns."""
-    found = launch.hardware(10, 3, True, toy().launch)
+    found = launch.hardware(10, 3, True, toy().launch, SCALARS)
     assert found.staged == 0.0
     assert found.exposed == pytest.approx(1000e-9 + 30e-9 + 100e-9)
 
 
 def test_a_kept_program_is_not_loaded_again() -> None:
-    found = launch.hardware(10, 3, False, toy().launch)
+    found = launch.hardware(10, 3, False, toy().launch, SCALARS)
     assert found.exposed == pytest.approx(30e-9 + 100e-9)
-    assert launch.hardware(1000, 3, False, toy().launch) == found
+    assert launch.hardware(1000, 3, False, toy().launch, SCALARS) == found
 
 
 def test_the_host_stages_the_call_and_the_program_behind_the_execution_before() -> None:
     """Call 1 us, link 1 us, 1000 B at 1 GB/s 1 us; then the units load what was sent, another 1 us."""
-    found = launch.host(10, 3, toy().launch, toy().system.host)
+    found = launch.host(10, 3, toy().launch, SCALARS, toy().system.host)
     assert found.staged == pytest.approx(3e-6)
     assert found.exposed == pytest.approx(1000e-9 + 30e-9 + 100e-9)
 
 
 @given(units=st.integers(0, 2080), streams=st.integers(0, 768), loads=st.booleans())
 def test_the_host_is_never_quicker_than_hardware(units: int, streams: int, loads: bool) -> None:
-    by_host = launch.host(units, streams, sn40l().launch, sn40l().system.host)
-    by_hardware = launch.hardware(units, streams, loads, sn40l().launch)
+    by_host = launch.host(units, streams, sn40l().launch, SCALARS, sn40l().system.host)
+    by_hardware = launch.hardware(units, streams, loads, sn40l().launch, SCALARS)
     assert by_host.exposed >= by_hardware.exposed
     assert by_host.staged > by_hardware.staged
 
