@@ -55,7 +55,16 @@ def cluster(graph: OperatorGraph, names: Iterable[str], ends: frozenset[str] = f
 
     The operators `ends` are the last of their stage.
     """
-    return _Clusters(graph, [graph.by_name[name] for name in names], ends).run()
+    return _Clusters(graph, _in_order(graph, names), ends).run()
+
+
+def _in_order(graph: OperatorGraph, names: Iterable[str]) -> list[Operator]:
+    """Operators in topological order, as they were given where that leaves a choice."""
+    import networkx as nx
+
+    place = {name: number for number, name in enumerate(names)}
+    order = nx.lexicographical_topological_sort(graph.digraph.subgraph(place), key=place.__getitem__)
+    return [graph.by_name[name] for name in order]
 
 
 def alone(graph: OperatorGraph, names: Iterable[str]) -> tuple[Group, ...]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from rdusim.errors import LowerError
+from rdusim.graph.types import Compute
 from rdusim.program.budget import Budget
 from rdusim.program.plan import Plan, plan
 from rdusim.program.sketch import Sketch
@@ -18,6 +20,7 @@ from rdusim.program.tile import WHOLE, Cut, cuts
 from rdusim.units import show
 
 AS_GOOD = 0.005
+STRIDE = 3
 NARROW = (1 / 8, 1 / 64)  # shares of the PCUs tried for sections that run once
 
 LaunchCost = Callable[[Plan, bool], float]  # (section, loads its program) -> seconds with its launch
@@ -36,16 +39,31 @@ def fuse(
 ) -> tuple[Plan, ...]:
     """Sections of a block, in order. No section spans a barrier (a stage that must start a section of its own).
 
-    Raises LowerError naming the first stage that fits no section even alone, and by how much.
+    Cuts are tried first where a systolic stage or a collective begins, as element-wise stages cost little beside the
+    one they follow; where no such sequence fits, in front of every stage. Raises LowerError naming the first stage that
+    fits no section even alone, and by how much.
     """
+    count = len(sketch.groups)
+    heavy = {group.index for group in sketch.groups if group.compute in (Compute.SYSTOLIC, Compute.COLLECTIVE)}
+    found, _ = _cheapest(sketch, budget, launch, barriers, sorted({0, count} | heavy | barriers))
+    if found is None:
+        found, reached = _cheapest(sketch, budget, launch, barriers, range(count + 1))
+        if found is None:
+            raise LowerError(too_large(sketch, reached, budget))
+    return found
+
+
+def _cheapest(
+    sketch: Sketch, budget: Budget, launch: LaunchCost, barriers: frozenset[int], places: Sequence[int]
+) -> tuple[tuple[Plan, ...] | None, int]:
+    """Cheapest sections that begin and end at `places`; and the first stage that none reaches beyond."""
     count, repeats = len(sketch.groups), sketch.block.repeats
-    ways: list[_Way | None] = [_Way(seconds=0.0, plans=()), *([None] * count)]
-    for first in range(count):
-        way = ways[first]
-        if way is None:
-            raise LowerError(too_large(sketch, first - 1, budget))
+    ways: dict[int, _Way] = {0: _Way(seconds=0.0, plans=())}
+    for first in places[:-1]:
+        if (way := ways.get(first)) is None:
+            continue
         near: Cut | None = None
-        for end in range(first + 1, count + 1):
+        for end in (place for place in places if place > first):
             best = best_plan(sketch, first, end, budget, near)
             if best is not None:
                 near = best.run.cut
@@ -54,44 +72,40 @@ def fuse(
                 if repeats == 1:  # what runs once is not worth a wide program: see `lower.SHARES`
                     narrow = (plan(sketch, first, end, near, budget, share) for share in NARROW)
                     seconds = min([seconds, *(way.seconds + launch(each, True) for each in narrow if each is not None)])
-                known = ways[end]
+                known = ways.get(end)
                 if known is None or seconds < known.seconds:
                     ways[end] = _Way(seconds=seconds, plans=(*way.plans, best))
             if end in barriers:
                 break
-    if (last := ways[count]) is None:
-        raise LowerError(too_large(sketch, count - 1, budget))
-    return last.plans
+    last = ways.get(count)
+    return (last.plans if last else None), max(ways)
 
 
 def best_plan(sketch: Sketch, first: int, end: int, budget: Budget, near: Cut | None = None) -> Plan | None:
-    """The cheapest cut of one run of stages.
+    """The cheapest cut of one run of stages; of cuts that are as good, the one with the fewest tiles.
 
-    With `near`, a cut that was best for a shorter run, search around it first.
+    Cuts stand in order of their tiles. With `near`, a cut that was best for a shorter run, it and every third cut are
+    tried, then the neighbours of the best of these.
     """
     choices = cuts(sketch.graph, sketch.flows, sketch.operators(first, end))
-    if near in choices and len(choices) > 6:
-        found = _descend(sketch, first, end, budget, choices, choices.index(near))
-        if found is not None:
-            return found
-    plans = [found for cut in choices if (found := plan(sketch, first, end, cut, budget)) is not None]
-    least = min((each.seconds for each in plans), default=0.0)
-    # Of cuts that are as good, the one with the fewest tiles: nothing is gained by more.
-    good = [each for each in plans if each.seconds <= least * (1.0 + AS_GOOD)]
+    tried: dict[int, Plan | None] = {}
+
+    def seconds(index: int) -> float:
+        if index not in tried:
+            tried[index] = plan(sketch, first, end, choices[index], budget)
+        found = tried[index]
+        return inf if found is None else found.seconds
+
+    if near not in choices:
+        at = min(range(len(choices)), key=seconds)
+    else:
+        at = min({choices.index(near), *range(0, len(choices), STRIDE)}, key=seconds)
+        for step in (1, -1):
+            while 0 <= at + step < len(choices) and seconds(at + step) < seconds(at):
+                at += step
+    least = seconds(at)
+    good = [each for each in tried.values() if each is not None and each.seconds <= least * (1.0 + AS_GOOD)]
     return min(good, key=lambda each: each.run.cut.tiles, default=None)
-
-
-def _descend(sketch: Sketch, first: int, end: int, budget: Budget, choices: Sequence[Cut], at: int) -> Plan | None:
-    """Walk along neighbouring cuts while they get cheaper."""
-    best = plan(sketch, first, end, choices[at], budget)
-    for step in (1, -1):
-        index = at + step
-        while 0 <= index < len(choices):
-            other = plan(sketch, first, end, choices[index], budget)
-            if other is None or (best is not None and other.seconds >= best.seconds * (1.0 - AS_GOOD)):
-                break
-            best, index = other, index + step
-    return best
 
 
 def too_large(sketch: Sketch, group: int, budget: Budget) -> str:

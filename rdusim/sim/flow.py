@@ -25,9 +25,9 @@ LEAST_SHARE = 1e-3  # of a tier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A load or store: bytes per cycle that it keeps up (`rate`) and what limits it, that one part moves with (`burst`).
+    """A load or store. `rate`: bytes per cycle that it keeps up, and what limits it; `burst`: that one part moves with.
 
-    `latency`: to the first byte.
+    `latency`: cycles to the first byte.
     """
 
     stream: MemoryStream
