@@ -103,6 +103,8 @@ def best_plan(sketch: Sketch, first: int, end: int, budget: Budget, near: Cut | 
         for step in (1, -1):
             while 0 <= at + step < len(choices) and seconds(at + step) < seconds(at):
                 at += step
+    if seconds(at) == inf:  # none of those fits: it may be one of the others
+        at = min(range(len(choices)), key=seconds)
     least = seconds(at)
     good = [each for each in tried.values() if each is not None and each.seconds <= least * (1.0 + AS_GOOD)]
     return min(good, key=lambda each: each.run.cut.tiles, default=None)
