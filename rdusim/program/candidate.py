@@ -135,7 +135,7 @@ def _stores(sketch: Sketch, first: int, end: int, cut: Cut) -> list[PlannedStore
 
 
 def _load(edge: Edge, cut: Cut) -> PlannedLoad:
-    tiles = cut.of(edge.held)
+    tiles = cut.of(edge.read)
     size = ceil(edge.size / tiles)
     return PlannedLoad(edge=edge, tiles=tiles, tile_bytes=size, prefetch=size * min(2, tiles))
 

@@ -36,6 +36,7 @@ class Edge:
     row_bytes: int
     flows: frozenset[int]  # flows along which it arrives part by part
     held: frozenset[int]  # of these, the ones along which a part replaces the one before
+    read: frozenset[int]  # flows along which it can be read part by part from memory, whoever wrote it
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flow
         row_bytes=feed.row_bytes,
         flows=frozenset(along) if source >= 0 else shared,
         held=shared,
+        read=shared | frozenset(labels[label] for label, _ in feed.axes if label in labels),
     )
 
 
