@@ -19,6 +19,7 @@ from rdusim.sim.causes import AGCU, COLLECTIVE, COMPUTE, DIE, FILL, PMU, RDN, TL
 from rdusim.sim.flow import Flow, in_order
 from rdusim.timing import p2p, pmu, rdn, tln
 from rdusim.timing import pcu as pcu_timing
+from rdusim.units import Cycles
 
 Arc = tuple[int, int, float, int, int]  # from, to, delay, tokens, cause
 
@@ -171,7 +172,7 @@ class _Builder:
         source, target = self.stages[stream.source], self.stages[stream.target]
         latency = rdn.latency(route.hops, self.arch.socket.tile.rdn)
         if route.die_crossing_bytes > 0:
-            latency = type(latency)(latency + tln.latency(self.arch.socket, crosses=True))
+            latency = Cycles(latency + tln.latency(self.arch.socket, crosses=True))
         self._arc(self.ends[source.name], self.starts[target.name], float(latency), 0, FILL)
         lanes = self.arch.socket.tile.rdn.vector_links
         most = max(route.tile_load, default=0.0) / lanes
