@@ -95,6 +95,8 @@ def _operator_flows(
     through = frozenset(labels[label] for label in kept)
     blocked = {labels[label] for label in operator.dims if label not in kept and spec.compute is not Compute.MOVE}
     blocked |= {labels[label] for label in spec.whole(operator)}
+    spanned = list(labels.values())
+    blocked |= {flow for flow in spanned if spanned.count(flow) > 1}  # a tile of x + transpose(x) needs two of x
     causal = bool(operator.attributes.get("causal"))
     for operand in operator.inputs:
         if operand.access is not Access.STREAMED and not causal:
