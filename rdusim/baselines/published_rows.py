@@ -27,6 +27,7 @@ CHOSEN: Final[Mapping[str, tuple[str, ...]]] = {
     "launch.argument_bytes_per_stream": ("T50", "T51", "T52", "T53", "T54", "T55"),
     "launch.program_bytes_per_unit": ("T12", "T13"),
     "launch.host_call": ("T12", "T13"),
+    "system.host.latency": ("T12", "T13"),
 }
 
 # Targets that cannot be run yet, and why.

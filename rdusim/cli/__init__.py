@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -93,11 +94,21 @@ def _run(arguments: Sequence[str] | None) -> int:
         # Python flushes stdout once more when it ends: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            return _report_bug(error)
+        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WRONG_INPUT
     except Exception as error:
-        if os.environ.get(TRACEBACK):
-            raise
-        click.echo(f"error: {_bug(error)}", err=True)
-        return BUG
+        return _report_bug(error)
+
+
+def _report_bug(error: Exception) -> int:
+    if os.environ.get(TRACEBACK):
+        raise error
+    click.echo(f"error: {_bug(error)}", err=True)
+    return BUG
 
 
 def _bug(error: Exception) -> str:

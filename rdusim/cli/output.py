@@ -33,7 +33,14 @@ def check_writable(path: Path | None, flag: str) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """The whole file or none of it: written beside its place, then renamed. Raises OptionError when that fails."""
+    """The whole file or none of it: written beside its place, then renamed. Raises OptionError when that fails.
+
+    A link stays one: its target is written. What is no regular file (a pipe, a device) is written to directly.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        _write_through(path, content)
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(content)
@@ -43,6 +50,14 @@ def write_file(path: Path, content: bytes) -> None:
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"wrote {path}", err=True)
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    try:
+        with path.open("wb") as sink:
+            sink.write(content)
+    except OSError as error:
+        raise OptionError(Problem(message=f"cannot be written: {error.strerror}", file=str(path))) from None
 
 
 def emit(text: str, output: Path | None) -> None:

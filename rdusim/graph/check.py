@@ -10,6 +10,8 @@ from rdusim.errors import GraphError, Problem
 from rdusim.graph.ops import SPECS, spec_of
 from rdusim.graph.types import Compute, Operand, Operator, OperatorGraph, Phase, RunShape
 
+LABELS = ("axis", "concat")  # attributes that name a dimension
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -158,6 +160,10 @@ def _operator_faults(operator: Operator, graph: OperatorGraph) -> Iterator[Fault
     for key in spec.attributes:
         if key not in operator.attributes:
             yield Fault(operator=operator.name, message=f"{operator.kind} needs the attribute {key!r}")
+        elif key in LABELS and operator.attributes[key] not in operator.dims:
+            wanted = f"one of {', '.join(operator.dims)}"
+            message = f"{key} {operator.attributes[key]!r} is no dimension of this {operator.kind}"
+            yield Fault(operator=operator.name, message=message, hint=wanted)
     for label, extent in operator.dims.items():
         if extent < 1:
             yield Fault(operator=operator.name, message=f"label {label!r} has extent {extent}", hint="at least 1")

@@ -121,7 +121,16 @@ def read_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise GraphError(Problem(message=f"cannot be read: {error}", file=str(path))) from error
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=_unique)
+    except _Duplicate as error:
+        places = [
+            number
+            for number, line in enumerate(text.splitlines(), 1)
+            if re.match(rf'\s*"{re.escape(error.key)}"', line)
+        ]
+        message = f"duplicate key (first given in line {places[0]})" if len(places) > 1 else "duplicate key"
+        line = places[1] if len(places) > 1 else None
+        raise GraphError(Problem(message=message, file=str(path), line=line, field=error.key)) from None
     except json.JSONDecodeError as error:
         hint = "the file ends too early; download it again" if error.pos >= len(text.rstrip()) else None
         message = f"no valid JSON: {error.msg}"
@@ -131,3 +140,20 @@ def read_settings(path: Path) -> Settings:
     if not isinstance(values, dict):
         raise GraphError(Problem(message="a config.json is a mapping of keys to values", file=str(path), line=1))
     return Settings(values, file=str(path), text=text)
+
+
+class _Duplicate(Exception):
+    """A key that stands twice in one mapping: JSON would keep the last one without a word."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Duplicate(key)
+        found[key] = value
+    return found

@@ -137,7 +137,7 @@ def _usable(flows: Flows, operators: Sequence[Operator]) -> list[int]:
             if operand.tensor in made:
                 blocked |= set(flows.tensors[operand.tensor]) - of.through - of.blocked
     usable = [flow for flow in carried if flow not in blocked and flows.extents[flow] > 1]
-    usable.sort(key=lambda flow: (-carried[flow], flows.extents[flow]))
+    usable.sort(key=lambda flow: (-carried[flow], -flows.extents[flow]))
     best = usable[:2]
     return sorted(best, key=lambda flow: flows.extents[flow])
 

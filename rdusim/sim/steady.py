@@ -40,7 +40,7 @@ def steady(mapping: Mapping, arch: Arch) -> Trace:
     causes = Causes(tuple(tier.name for tier in arch.socket.memory))
     runs = [_run(mapping, entry, arch, causes) for entry in mapping.launches]
     executions = [run.once.cycles for run in runs]
-    starts = launch_cycles(mapping.launches, mapping.sections, executions, arch)
+    starts = launch_cycles(mapping, executions, arch)
     sections = tuple(
         _timing(run, entry, start, arch) for run, entry, start in zip(runs, mapping.launches, starts, strict=True)
     )
@@ -84,23 +84,23 @@ def _run(mapping: Mapping, entry: Launch, arch: Arch, causes: Causes) -> _Run:
         return _Run(
             mapped=mapped, moves=moves, graph=graph, once=once, looped=looped, by_cause=by_cause, cycles=looped.cycles
         )
-    by_cause, cycles = _overlap(section.tiles, entry.times, once, graph, copies, causes)
+    by_cause, cycles = _overlap(section.tiles, entry.times, once, graph, slowest, copies, causes)
     return _Run(mapped=mapped, moves=moves, graph=graph, once=once, looped=None, by_cause=by_cause, cycles=cycles)
 
 
 def _overlap(
-    tiles: int, times: int, once: Makespan, graph: SectionGraph, copies: int, causes: Causes
+    tiles: int, times: int, once: Makespan, graph: SectionGraph, slowest: float, copies: int, causes: Causes
 ) -> tuple[dict[str, float], float]:
     """Repeats of a section of many tiles under kernel looping: the next one fills while this one drains.
 
-    A repeat follows the one before at the pace of its slowest loop, but not before its own first tile has passed, and
-    only where a second set of the operands that stay fits; what remains of filling shows once.
+    A repeat follows the one before at the pace of its slowest loop, stage or shared resource, but not before its own
+    first tile has passed, and only where a second set of the operands that stay fits; the rest of filling shows once.
     """
     spent = causes.of(once.by_label)
     if copies < 2:
         return {name: cycles * times for name, cycles in spent.items()}, once.cycles * times
     busiest = max(graph.shared.values(), default=0.0)
-    pace = max(once.period * tiles, once.first[graph.end], busiest * tiles)
+    pace = max(tiles * max(once.period, slowest, busiest), once.first[graph.end])
     pace = min(pace, once.cycles)
     hidden = (once.cycles - pace) * (times - 1)
     total = once.cycles * times - hidden

@@ -25,13 +25,13 @@ class P2pTime:
 
 
 def collective(kind: str, participants: int, size: Bytes, arch: Arch) -> P2pTime:
-    """Time of one collective over the first `participants` sockets, with the quickest algorithm for its size."""
+    """Time of one collective over the first `participants` sockets of the machine, by the quickest algorithm."""
     return _collective(kind, participants, size, arch.system)
 
 
 @lru_cache(maxsize=4096)  # sizes recur between candidates of the search
 def _collective(kind: str, participants: int, size: Bytes, system: System) -> P2pTime:
-    topology = build(system.topology, participants)
+    topology = build(system.topology, max(system.sockets, participants))
     time = best(kind, tuple(range(participants)), size, topology, system.link)
     return P2pTime(
         algorithm=time.algorithm,
