@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from rdusim.arch.types import Arch
 from rdusim.mapping.types import Launch, Mapping, Orchestration
@@ -20,19 +21,18 @@ def launch_cycles(mapping: Mapping, executions: Sequence[float], arch: Arch) -> 
     """
     added: list[float] = []
     last = 0.0  # nothing runs before the first start
-    first = 0
-    for sections, _ in mapping.program.order:
-        group = range(first, first + len(sections))
+    group_of = {section: group for group, (sections, _) in enumerate(mapping.program.order) for section in sections}
+    for _, members in groupby(range(len(mapping.launches)), lambda at: group_of[mapping.launches[at].section]):
+        group = list(members)
         for number in group:
             entry = mapping.launches[number]
             if entry.orchestration is Orchestration.HOST:
                 # The sections of a group take turns: from the second round on the last one is before the first.
-                later = executions[number - 1] if number > first else executions[group[-1]]
+                later = executions[number - 1] if number > group[0] else executions[group[-1]]
                 added.append(_by_host(mapping.sections[entry.section].section, entry, last, later, arch))
             else:
                 added.append(_by_hardware(mapping.sections[entry.section].section, entry, arch))
             last = executions[number]
-        first += len(sections)
     return added
 
 
