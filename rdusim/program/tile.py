@@ -137,7 +137,7 @@ def _usable(flows: Flows, operators: Sequence[Operator]) -> list[int]:
             if operand.tensor in made:
                 blocked |= set(flows.tensors[operand.tensor]) - of.through - of.blocked
     # What few operators carry would leave the others without tiles.
-    common = [flow for flow, times in carried.items() if 2 * times >= len(operators)]
+    common = [flow for flow, times in carried.items() if 4 * times >= len(operators)]
     usable = [flow for flow in common if flow not in blocked and flows.extents[flow] > 1]
     usable.sort(key=lambda flow: (-carried[flow], -flows.extents[flow]))
     best = usable[:2]
