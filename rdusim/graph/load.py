@@ -43,6 +43,8 @@ def load_constants(path_or_name: str | Path, shape: RunShape) -> dict[str, NDArr
 
 def locate(path_or_name: str | Path) -> tuple[Path, str]:
     """The file to read, and what the model is called."""
+    if not str(path_or_name).strip():
+        raise GraphError(Problem(message="no model is named", hint="`rdusim models list` prints what is shipped"))
     if str(path_or_name) in names("graphs"):
         return shipped_file(str(path_or_name)), str(path_or_name)
     path = Path(path_or_name)

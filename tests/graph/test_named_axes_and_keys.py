@@ -30,3 +30,8 @@ def test_a_key_given_twice_in_a_config_is_refused_with_both_lines(tmp_path: Path
     file.write_text(text.replace('"num_hidden_layers": 32,', '"num_hidden_layers": 32,\n  "num_hidden_layers": 3,'))
     with pytest.raises(GraphError, match=r"config\.json:18: num_hidden_layers: duplicate key \(first given in line 17"):
         load_graph(file, SHAPE)
+
+
+def test_an_empty_name_is_no_model_and_not_the_working_directory() -> None:
+    with pytest.raises(GraphError, match="no model is named"):
+        load_graph("", SHAPE)
