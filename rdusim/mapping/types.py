@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as PyMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rdusim.program.types import MemoryStream, Program, Section, Stream
@@ -50,12 +50,43 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Net:
+    """One share of a tile on its way: a tree of links on one hardware tile, from one switch to all `targets`.
+
+    `source`: the switch where it starts, at a unit, or at the head of the port by which it comes in. `targets`:
+    switches of units, or the tail of the port by which it goes out. `links`: numbers of the links and ports, each
+    after the one that feeds it. `bytes`: of one tile of the stream; every link of the tree carries them once.
+    """
+
+    source: int
+    targets: tuple[int, ...]
+    links: tuple[int, ...]
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SramRange:
+    """Bytes [offset, offset + size) in each PMU of `stage` that hold copy `copy` of a flow's buffer.
+
+    A double-buffered stream has copies 0 and 1: one is written while the other is read. They conflict where they
+    share a bank (bank = offset // (capacity / banks)).
+    """
+
+    flow: str
+    stage: str
+    copy: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """The path of a stream (or of a load or store, between the AGCUs and its stage) as a tree of mesh links.
 
     `hops`: switches on the longest way, the one between the stage's own PCUs and PMUs included. `links`: numbers of the
     mesh links and ports used (see `mapping.mesh`), and `tile_load` the bytes that one tile of the stream puts on each.
-    `die_crossing_bytes`, `tln_bytes`: of one tile, over the links between dies and on the TLN.
+    `die_crossing_bytes`, `tln_bytes`: of one tile, over the links between dies and on the TLN. `nets`: the same, share
+    by share. `sequenced`: shares of several sources meet at one target, which puts them in order by sequence ids.
     """
 
     stream: str
@@ -64,19 +95,28 @@ class Route:
     tile_load: tuple[float, ...]
     die_crossing_bytes: float
     tln_bytes: float
+    nets: tuple[Net, ...] = ()
+    sequenced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedSection:
     """A section with its sites and routes.
 
-    `link_load`: bytes on the most loaded mesh link in one execution, one of the `vector_links` parallel ones.
+    `link_load`: bytes on the most loaded mesh link in one execution, one of the `vector_links` parallel ones, and
+    `busiest_link` its number. `claimed`: cycles of one execution that stages and memories ask for, each alone.
+    `slowdown`: how much longer the busiest link takes than that, at least 1: above 1 the section could not be routed at
+    the claimed rate. `sram`: by flow, where its buffer lies in the PMUs that hold it.
     """
 
     section: Section
     placements: tuple[Placement, ...]
     routes: PyMapping[str, Route]
     link_load: float
+    busiest_link: int = -1
+    claimed: float = 0.0
+    slowdown: float = 1.0
+    sram: PyMapping[str, tuple[SramRange, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

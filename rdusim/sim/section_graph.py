@@ -7,30 +7,20 @@ later firing. docs/model.md, "Section", has the equations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
-from rdusim.graph.types import Compute
 from rdusim.kernel.maxplus import EventGraph, event_graph
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import Section, Stage, Stream
-from rdusim.sim.causes import AGCU, COLLECTIVE, COMPUTE, DIE, FILL, PMU, RDN, TLN, Causes
+from rdusim.sim.alone import StageTime, operand_tail, stage_times
+from rdusim.sim.causes import AGCU, COLLECTIVE, DIE, FILL, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
-from rdusim.timing import p2p, pmu, rdn, tln
-from rdusim.timing import pcu as pcu_timing
+from rdusim.timing import p2p, rdn, tln
 from rdusim.units import Cycles
 
 Arc = tuple[int, int, float, int, int]  # from, to, delay, tokens, cause
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageTime:
-    """One stage alone: `interval` between tiles and what sets it, `fill` besides, all in cycles."""
-
-    interval: float
-    fill: float
-    cause: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,44 +35,6 @@ class SectionGraph:
     end: int
     times: dict[str, StageTime]
     shared: dict[str, float]  # resource -> cycles per tile that all streams together occupy it
-
-
-def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTime:
-    """A stage alone on one tile: its PCUs, its collective, or the PMUs it reads and writes, whatever is slowest."""
-    tile, clock = arch.socket.tile, arch.socket.clock
-    # Beyond its PCUs a stage writes its tile into the buffers behind it.
-    written = sum(stream.tile_bytes for stream in outgoing)
-    memory = float(pmu.write_cycles(written, stage.pmus, tile.pmu)) if outgoing else 0.0
-    depth = max((stream.depth for stream in outgoing), default=1)
-    memory *= pmu.bank_conflict(stage.sram, 1 if depth == 1 else 2, max(1, stage.pmus) * 2, tile.pmu)
-    latency = float(tile.pmu.latency)
-    if stage.collective is not None:
-        time = p2p.collective(stage.collective.kind, stage.collective.participants, stage.collective.size, arch)
-        return _slowest(time.occupied * clock, COLLECTIVE, memory, time.latency * clock + latency)
-    if stage.work:
-        busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))
-        fill = float(pcu_timing.fill(stage.work[0], max(1, stage.pcus), tile.pcu))
-        _, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
-        memory = max(memory, busy * max(1.0, (still if stage.compute is Compute.SYSTOLIC else 0) / max(1, stage.pmus)))
-        return _slowest(busy, COMPUTE, memory, fill + latency)
-    return _slowest(0.0, PMU, memory, latency)
-
-
-def _slowest(busy: float, cause: str, memory: float, fill: float) -> StageTime:
-    return StageTime(interval=max(busy, memory), fill=fill, cause=PMU if memory > busy else cause)
-
-
-def stage_times(section: Section, arch: Arch) -> dict[str, StageTime]:
-    """Every stage alone."""
-    outgoing: dict[str, list[Stream]] = {stage.name: [] for stage in section.stages}
-    for stream in section.streams:
-        outgoing[stream.source].append(stream)
-    return {stage.name: stage_time(stage, outgoing[stage.name], arch) for stage in section.stages}
-
-
-def slowest_stage(section: Section, times: Mapping[str, StageTime]) -> float:
-    """Cycles per tile of the section's slowest stage."""
-    return max((times[stage.name].interval * stage.tiles / section.tiles for stage in section.stages), default=0.0)
 
 
 def section_graph(
@@ -225,10 +177,8 @@ class _Builder:
     def _arrive(self, flow: Flow, there: int) -> None:
         """A stage can end when the last bank of its operand has arrived and been read."""
         stage = self.stages[flow.stream.stage]
-        time, memory = self.times[stage.name], self.arch.socket.tile.pmu
-        part = flow.stream.bytes / max(1, stage.pmus)
-        bank = min(part, memory.capacity / memory.banks)
-        tail = min(time.interval, float(pmu.read_cycles(bank, 1, memory)))
+        time = self.times[stage.name]
+        tail = operand_tail(flow.stream, stage, time, self.arch)
         self._arc(there, self.ends[stage.name], tail + time.fill, 0, time.cause if time.cause != COLLECTIVE else FILL)
 
     def _tiled_load(self, flow: Flow) -> None:

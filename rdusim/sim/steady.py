@@ -14,10 +14,11 @@ import numpy as np
 from rdusim.arch.types import Arch
 from rdusim.kernel.makespan import Makespan, makespan
 from rdusim.mapping.types import Launch, MappedSection, Mapping
+from rdusim.sim.alone import slowest_stage, stage_times
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, LAUNCH, Causes
 from rdusim.sim.flow import Flow, flows
 from rdusim.sim.schedule import launch_cycles
-from rdusim.sim.section_graph import SectionGraph, loop_copies, section_graph, slowest_stage, stage_times
+from rdusim.sim.section_graph import SectionGraph, loop_copies, section_graph
 from rdusim.sim.trace import Activity, SectionTiming, Spans, StageTiming, StreamTiming, Trace
 from rdusim.units import Cycles
 
@@ -204,19 +205,23 @@ def _moved(runs: list[_Run], mapping: Mapping, tier: str, written: bool) -> floa
 def _spans(runs: list[_Run], starts: list[float], mapping: Mapping, tiers: tuple[str, ...]) -> Spans:
     """One row for each stage, load, store and launch of a section's first execution."""
     names: dict[str, int] = {}
+    kinds: dict[str, str] = {}
     rows: list[tuple[float, float, int, int, int, int, float]] = []
     for run, start, entry in zip(runs, starts, mapping.launches, strict=True):
         offset = start / entry.times
+        kinds["launch"] = "launch"
         rows.append((0.0, offset, names.setdefault("launch", len(names)), entry.section, Activity.LAUNCH, -1, 0.0))
         graph = run.graph
         for stage in run.mapped.section.stages:
             begin, end = run.once.first[graph.starts[stage.name]], run.once.last[graph.ends[stage.name]]
             activity = Activity.COLLECTIVE if stage.collective is not None else Activity.COMPUTE
+            kinds[stage.name] = "stage"
             number = names.setdefault(stage.name, len(names))
             rows.append((offset + begin, offset + end, number, entry.section, activity, -1, 0.0))
         for flow in run.moves:
             timing = _stream_timing(flow, run)
             activity = Activity.STORE if flow.written else Activity.LOAD
+            kinds[flow.stream.name] = activity.name.lower()
             number, tier = names.setdefault(flow.stream.name, len(names)), tiers.index(flow.tier)
             rows.append(
                 (offset + timing.start, offset + timing.end, number, entry.section, activity, tier, timing.bytes)
@@ -224,6 +229,7 @@ def _spans(runs: list[_Run], starts: list[float], mapping: Mapping, tiers: tuple
     columns = list(zip(*rows, strict=True)) or [()] * 7
     return Spans(
         names=tuple(names),
+        kinds=tuple(kinds[name] for name in names),
         tiers=tiers,
         start=np.array(columns[0], dtype=np.float64),
         end=np.array(columns[1], dtype=np.float64),

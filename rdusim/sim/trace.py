@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,53 @@ class Activity(IntEnum):
     LAUNCH = 6
 
 
+class Reason(StrEnum):
+    """Why something waited."""
+
+    INPUT = "input"  # a tile that has not come yet
+    CREDIT = "credit"  # a place in a buffer that has not been read yet
+    BANDWIDTH = "bandwidth"  # others on the same link, AGCU, network or memory
+    LAUNCH = "launch"  # the section has not been started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """Cycles of one execution that a stage, load or store waited, and for what.
+
+    `on`: the stream, load, buffer or resource (hbm, agcu, tln, die_to_die, rdn, p2p) it waited for.
+    """
+
+    reason: Reason
+    on: str
+    cycles: Cycles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Columns of equal length, a row a change: value of a named quantity from `time` on, in a first execution.
+
+    `name` indexes `names`, which are flows with a buffer of tiles; the value is tiles in it. Time as in `Spans`.
+    """
+
+    names: tuple[str, ...]
+    time: NDArray[np.float64]
+    value: NDArray[np.float64]
+    name: NDArray[np.int32]
+    section: NDArray[np.int32]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spans:
     """Columns of equal length, one row a span.
 
-    `name` indexes `names`: a stage, load, store or launch; `tier` indexes `tiers`, -1 for none.
+    `name` indexes `names`: a stage, load, store, launch or shared resource; `kinds` says which of these a name is
+    (stage | load | store | launch | resource). `tier` indexes `tiers`, -1 for none.
 
     `start` and `end` in cycles, of the first execution of the span's section counted from that section's own start.
     """
 
     names: tuple[str, ...]
+    kinds: tuple[str, ...]
     tiers: tuple[str, ...]
     start: NDArray[np.float64]
     end: NDArray[np.float64]
@@ -55,6 +92,7 @@ class StageTiming:
     start: Cycles
     end: Cycles
     bound: str  # what sets its interval: pcu | pmu | rdn | p2p | hbm ...
+    stalls: tuple[Stall, ...] = ()  # engine `steady` knows none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +107,7 @@ class StreamTiming:
     end: Cycles
     written: bool
     bound: str  # what sets its rate: agcu | hbm | ddr | tln | die_to_die | rdn | stage
+    stalls: tuple[Stall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +145,8 @@ class Trace:
     read_bytes: Mapping[str, float]
     written_bytes: Mapping[str, float]
     peak_bytes: Mapping[str, int]
+    counters: Counters | None = None  # engines that see single tiles
+    events: int = 0  # tile events that the engine worked off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
