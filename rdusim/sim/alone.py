@@ -25,11 +25,7 @@ class StageTime:
 def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTime:
     """A stage alone on one tile: its PCUs, its collective, or the PMUs it reads and writes, whatever is slowest."""
     tile, clock = arch.socket.tile, arch.socket.clock
-    # Beyond its PCUs a stage writes its tile into the buffers behind it.
-    written = sum(stream.tile_bytes for stream in outgoing)
-    memory = float(pmu.write_cycles(written, stage.pmus, tile.pmu)) if outgoing else 0.0
-    depth = max((stream.depth for stream in outgoing), default=1)
-    memory *= pmu.bank_conflict(stage.sram, 1 if depth == 1 else 2, max(1, stage.pmus) * 2, tile.pmu)
+    memory = memory_time(stage, outgoing, arch)
     latency = float(tile.pmu.latency)
     if stage.collective is not None:
         time = p2p.collective(stage.collective.kind, stage.collective.participants, stage.collective.size, arch)
@@ -37,10 +33,23 @@ def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTim
     if stage.work:
         busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))
         fill = float(pcu_timing.fill(stage.work[0], max(1, stage.pcus), tile.pcu))
-        _, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
-        memory = max(memory, busy * max(1.0, (still if stage.compute is Compute.SYSTOLIC else 0) / max(1, stage.pmus)))
         return _slowest(busy, COMPUTE, memory, fill + latency)
     return _slowest(0.0, PMU, memory, latency)
+
+
+def memory_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> float:
+    """Cycles that the PMUs of a stage need for one tile: to write the buffers behind it, to read its own operands."""
+    tile = arch.socket.tile
+    # Beyond its PCUs a stage writes its tile into the buffers behind it.
+    written = sum(stream.tile_bytes for stream in outgoing)
+    memory = float(pmu.write_cycles(written, stage.pmus, tile.pmu)) if outgoing else 0.0
+    depth = max((stream.depth for stream in outgoing), default=1)
+    memory *= pmu.bank_conflict(stage.sram, 1 if depth == 1 else 2, max(1, stage.pmus) * 2, tile.pmu)
+    if stage.work and stage.collective is None:
+        busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))
+        _, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
+        memory = max(memory, busy * max(1.0, (still if stage.compute is Compute.SYSTOLIC else 0) / max(1, stage.pmus)))
+    return memory
 
 
 def _slowest(busy: float, cause: str, memory: float, fill: float) -> StageTime:
@@ -65,3 +74,10 @@ def operand_tail(load: MemoryStream, stage: Stage, time: StageTime, arch: Arch) 
     memory = arch.socket.tile.pmu
     bank = min(load.bytes / max(1, stage.pmus), memory.capacity / memory.banks)
     return min(time.interval, float(pmu.read_cycles(bank, 1, memory)))
+
+
+def loop_copies(section: Section, sram: int) -> int:
+    """Times that the operands loaded once fit into the SRAM beside everything else of the section: at least once."""
+    once = sum(load.prefetch for load in section.loads if load.tiles == 1)
+    used = sum(stage.sram for stage in section.stages)
+    return 1 + (max(0, sram - used) // once if once else 1)

@@ -3,8 +3,8 @@
 Streams that run with the tiles share tiers, AGCUs, TLN and the die-to-die link for the whole section: `rate` is their
 weighted max-min fair share, weighted by their bytes per tile, so that all of them keep the same pace; one part alone
 moves with the `burst` rate, and the graph of the section sees to it that the sum fits. Operands that are loaded once
-run one after the other, in the order of their use, each at the rate it can have alone, out of what the
-tiles, at the pace that stages and memories can keep, leave of its tier. docs/model.md, "Shared bandwidth".
+share what the tiles, at the pace that stages and memories can keep, leave of their tier; each AGCU serves its own in
+the order of their use. docs/model.md, "Shared bandwidth".
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.resource import max_min_rates
+from rdusim.mapping.doors import agcu_bytes
 from rdusim.mapping.types import Allocation, Route
 from rdusim.program.types import MemoryStream, Section, Stage
 from rdusim.sim.causes import AGCU, DIE, PMU, RDN, TLN
@@ -39,6 +40,9 @@ class Flow:
     latency: Cycles
     tier_rate: float  # of the whole tier, for this stream's pattern
     left_rate: float  # of the tier, beside the streams that run with the tiles
+    doors: Mapping[int, float]  # AGCU (its switch) -> bytes of one tile that it carries
+    door_rate: float  # of one AGCU
+    beyond: float  # what PMUs, networks and links allow the whole stream
 
 
 def flows(
@@ -82,32 +86,53 @@ def _memory_pace(alone: Sequence[Flow], tiles: int) -> float:
 
 
 def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:
-    """Begin and end of loads of one tier that are issued together and served in order: earlier ones take what they can.
+    """Begin and end of loads of one tier that are issued together: every AGCU serves its own in the order of their use.
 
-    The tier gives each load, in order, the lesser of its own rate and what is left; times in cycles after the first
-    request's latency. A fluid schedule: rates change only when a load ends.
+    At any time the AGCUs that have something to move share the tier max-min fairly, each at most at the rate of its
+    outstanding requests and of what limits the load itself. Times in cycles after the first request's latency. A fluid
+    schedule: rates change only when an AGCU ends its part of a load.
     """
-    left = {index: float(flow.stream.bytes) for index, flow in enumerate(loads)}
+    queues: dict[int, list[int]] = {}
+    for index, flow in enumerate(loads):
+        for switch in flow.doors:
+            queues.setdefault(switch, []).append(index)
+    waiting = {switch: iter(queue) for switch, queue in queues.items()}
+    head = {switch: next(queue) for switch, queue in waiting.items()}
+    left = {switch: loads[head[switch]].doors[switch] for switch in head}
     begin: dict[int, float] = {}
-    end: dict[int, float] = {}
+    end = dict.fromkeys(range(len(loads)), 0.0)
     now = 0.0
-    while left:
-        spare, rates = 1.0, {}  # share of the tier's time, as patterns differ in what they sustain
-        for index in left:
-            if spare <= 1e-9:
-                break
-            rate = min(loads[index].rate, spare * loads[index].left_rate)
-            spare -= rate / loads[index].left_rate
-            rates[index] = rate
+    while head:
+        rates = _shared_rates({switch: loads[index] for switch, index in head.items()})
+        for index in head.values():
             begin.setdefault(index, now)
-        step = min(left[index] / rate for index, rate in rates.items())
+        step = min(left[switch] / rates[switch] for switch in head)
         now += step
-        for index, rate in rates.items():
-            left[index] -= rate * step
-            if left[index] <= 1e-6:
-                end[index] = now
-                del left[index]
-    return [(begin[index], end[index]) for index in range(len(loads))]
+        for switch in list(head):
+            left[switch] -= rates[switch] * step
+            if left[switch] <= 1e-6 * rates[switch]:
+                end[head[switch]] = now
+                if (following := next(waiting[switch], None)) is None:
+                    del head[switch], left[switch]
+                else:
+                    head[switch], left[switch] = following, loads[following].doors[switch]
+    return [(begin.get(index, 0.0), end[index]) for index in range(len(loads))]
+
+
+def _shared_rates(serving: Mapping[int, Flow]) -> dict[int, float]:
+    """Bytes per cycle of each AGCU that serves a load: max-min fair shares of the tier's time, least wants first."""
+    wants = {switch: _door_rate(flow, switch) / flow.left_rate for switch, flow in serving.items()}
+    spare, rates = 1.0, {}
+    for served, switch in enumerate(sorted(wants, key=lambda switch: wants[switch])):
+        share = min(wants[switch], spare / (len(wants) - served))
+        spare -= share
+        rates[switch] = share * serving[switch].left_rate
+    return rates
+
+
+def _door_rate(flow: Flow, switch: int) -> float:
+    """What an AGCU can move of a load: its own rate, and its part of what limits the load elsewhere."""
+    return min(flow.door_rate, flow.beyond * flow.doors[switch] / max(1, flow.stream.tile_bytes))
 
 
 def _written_share(section: Section) -> float:
@@ -133,9 +158,10 @@ def _alone(
     pmu = socket.tile.pmu
     stage = stages[stream.stage]
     port = pmu.read_bytes_per_cycle if written else pmu.write_bytes_per_cycle
+    doors, door_rate = agcu_bytes(route, socket), agcu.rate(latency, stream.contiguous, socket.tile.agcu)
     limits = {
         tier.name: memory,
-        AGCU: stream.agcus * agcu.rate(latency, stream.contiguous, socket.tile.agcu),
+        AGCU: stream.tile_bytes / max(doors.values(), default=1.0) * door_rate,
         PMU: max(1, stage.pmus) * float(port),
         TLN: stream.tile_bytes / max(1e-9, tln.tln_cycles(route.tln_bytes or 1e-9, socket.tln, socket.dies)),
     }
@@ -155,6 +181,9 @@ def _alone(
         latency=latency,
         tier_rate=memory,
         left_rate=memory,
+        doors=doors,
+        door_rate=door_rate,
+        beyond=min(rate for name, rate in limits.items() if name not in (tier.name, AGCU)),
     )
 
 

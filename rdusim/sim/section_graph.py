@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rdusim.arch.types import Arch
 from rdusim.kernel.maxplus import EventGraph, event_graph
 from rdusim.mapping.types import MappedSection
-from rdusim.program.types import Section, Stage, Stream
+from rdusim.program.types import Stage, Stream
 from rdusim.sim.alone import StageTime, operand_tail, stage_times
 from rdusim.sim.causes import AGCU, COLLECTIVE, DIE, FILL, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
@@ -138,41 +138,45 @@ class _Builder:
             self._arc(self.ends[target.name], self.starts[source.name], 0.0, stream.depth, FILL)
 
     def _resident_loads(self, loads: Sequence[Flow]) -> None:
-        """All issued at once and served in order of use; what its PMUs cannot hold waits for its stage to start."""
+        """All issued at once (sim/flow.in_order); what its PMUs cannot hold waits for its stage to start."""
         for tier in dict.fromkeys(flow.tier for flow in loads):
             group = [flow for flow in loads if flow.tier == tier]
-            before: int | None = None
-            issued: list[int] = []
-            for flow, (begin, end) in zip(group, in_order(group), strict=True):
-                issued.append(self._resident_load(flow, begin, end, before))
-                before = issued[-1]
-            if self.loop is not None and issued:
-                self._arc(issued[-1], issued[0], group[0].stream.bytes / group[0].tier_rate, 1, tier)
+            times = in_order(group)
+            round_: int | None = None
+            if self.loop is not None:
+                round_ = self._round(tier, group)
+            for flow, (begin, end) in zip(group, times, strict=True):
+                self._resident_load(flow, begin, end, round_)
 
-    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None) -> int:
-        """Two clocks: the load's own way (`there`), and the tier's turn (`issued`), which loads before it may delay."""
+    def _round(self, tier: str, loads: Sequence[Flow]) -> int:
+        """Kernel looping: when the tier and the busiest AGCU have served a repeat, they turn to the next one."""
+        doors: dict[int, float] = {}
+        for flow in loads:
+            for switch, size in flow.doors.items():
+                doors[switch] = doors.get(switch, 0.0) + size / flow.door_rate
+        moved, carried = sum(flow.stream.bytes / flow.left_rate for flow in loads), max(doors.values(), default=0.0)
+        served = self._event(f"{tier} has served a repeat")
+        self._arc(self.origin, served, moved, 0, tier)
+        self._arc(served, served, max(moved, carried), 1, tier if moved >= carried else AGCU)
+        return served
+
+    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None) -> None:
+        """`before`: under kernel looping, when the repeat before has been served."""
         stream = flow.stream
         started, there = self._event(f"{stream.name} begins"), self._event(stream.name)
         self.moved[stream.name], self.begun[stream.name] = there, started
-        turn = stream.bytes / flow.left_rate
+        cause = flow.limit if stream.bytes / flow.rate > (end - begin) / 2 else flow.tier
         self._arc(self.origin, started, float(flow.latency) + begin, 0, flow.tier if begin else FILL)
-        self._arc(started, there, end - begin, 0, flow.limit)
-        issued = self._event(f"{stream.name} issued")
-        if before is None:
-            self._arc(self.origin, issued, float(flow.latency) + turn, 0, flow.tier)
-        else:
-            self._arc(before, issued, turn, 0, flow.tier)
-        self._arc(issued, there, 0.0, 0, flow.tier)
+        self._arc(started, there, end - begin, 0, cause)
         beyond = stream.bytes - stream.prefetch
         if beyond > 0:
             self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
-            self._arc(self.starts[stream.stage], issued, beyond / flow.left_rate, 0, flow.tier)
         self._arrive(flow, there)
-        if self.loop is not None:
+        if self.loop is not None and before is not None:
             room = self.loop if beyond <= 0 else 1
-            self._arc(self.ends[stream.stage], issued, turn, room, flow.tier)
+            self._arc(before, there, float(flow.latency) + end, 1, cause)
+            self._arc(self.ends[stream.stage], there, stream.bytes / flow.rate, room, flow.limit)
             self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
-        return issued
 
     def _arrive(self, flow: Flow, there: int) -> None:
         """A stage can end when the last bank of its operand has arrived and been read."""
@@ -231,10 +235,12 @@ class _Builder:
             add(TLN, float(tln.tln_cycles(routes[name].tln_bytes, socket.tln, socket.dies)) * times)
             add(DIE, float(tln.die_to_die_cycles(routes[name].die_crossing_bytes, socket.die_to_die)) * times)
         add(RDN, float(rdn.link_cycles(self.mapped.link_load, socket.tile.rdn)))
-        doors = socket.agcus * socket.tile.agcu.bytes_per_cycle
+        doors: dict[int, float] = {}
         for flow in self.moves:
             add(flow.tier, flow.stream.bytes / flow.tier_rate)
-            add(AGCU, flow.stream.bytes / doors)
+            for switch, size in flow.doors.items():
+                doors[switch] = doors.get(switch, 0.0) + size * flow.stream.tiles / flow.door_rate
+        add(AGCU, max(doors.values(), default=0.0))
         for resource, cycles in busy.items():
             used = self._event(f"{resource} in use")
             over = [flow for flow in self.moves if flow.tier == resource]
@@ -261,10 +267,3 @@ class _Builder:
                     hops = self.mapped.routes[into.stream.name].hops + self.mapped.routes[out.stream.name].hops
                     latency = float(rdn.latency(hops, self.arch.socket.tile.rdn))
                     self._arc(self.ends[out.stream.stage], self.starts[into.stream.stage], latency, 1, FILL)
-
-
-def loop_copies(section: Section, sram: int) -> int:
-    """Times that the operands loaded once fit into the SRAM beside everything else of the section: at least once."""
-    once = sum(load.prefetch for load in section.loads if load.tiles == 1)
-    used = sum(stage.sram for stage in section.stages)
-    return 1 + (max(0, sram - used) // once if once else 1)

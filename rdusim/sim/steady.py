@@ -14,11 +14,11 @@ import numpy as np
 from rdusim.arch.types import Arch
 from rdusim.kernel.makespan import Makespan, makespan
 from rdusim.mapping.types import Launch, MappedSection, Mapping
-from rdusim.sim.alone import slowest_stage, stage_times
+from rdusim.sim.alone import loop_copies, slowest_stage, stage_times
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, LAUNCH, Causes
 from rdusim.sim.flow import Flow, flows
 from rdusim.sim.schedule import launch_cycles
-from rdusim.sim.section_graph import SectionGraph, loop_copies, section_graph
+from rdusim.sim.section_graph import SectionGraph, section_graph
 from rdusim.sim.trace import Activity, SectionTiming, Spans, StageTiming, StreamTiming, Trace
 from rdusim.units import Cycles
 
