@@ -33,7 +33,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-fast
 	$(BIN)/python experiments/bench/bench.py
 
 docs: $(VENV)/.installed-docs

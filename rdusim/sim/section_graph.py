@@ -57,6 +57,7 @@ class _Builder:
         self.arcs: list[Arc] = []
         self.starts: dict[str, int] = {}
         self.ends: dict[str, int] = {}
+        self.dones: dict[str, int] = {}  # its tile has been read and worked on: its places are free
         self.moved: dict[str, int] = {}
         self.begun: dict[str, int] = {}
         self.stages = {stage.name: stage for stage in self.section.stages}
@@ -106,17 +107,36 @@ class _Builder:
         return tiles > 1 or self.section.tiles == 1
 
     def _stage(self, stage: Stage) -> None:
-        """start -> end: the tile's time; start -> next start: one tile at a time. What fires once has no next."""
+        """start -> end: the tile's time; start -> next start: one tile at a time. What fires once has no next.
+
+        A stage reads its tiles over the mesh while it works: it is busy as long as its ways are.
+        """
         time = self.times[stage.name]
+        ways = [self._way(stream) for stream in self.section.streams if stream.target == stage.name]
         start, end = self._event(f"{stage.name} start"), self._event(f"{stage.name} end")
         self.starts[stage.name], self.ends[stage.name] = start, end
-        busy = time.interval * self._share(stage.tiles)
+        busy, cause = max((time.interval * self._share(stage.tiles), time.cause), (max(ways, default=0.0), RDN))
         inner = self._event(f"{stage.name} busy")
         self._arc(self.origin, start, 0.0, 0, FILL)
-        self._arc(start, inner, busy, 0, time.cause)
-        self._arc(inner, end, time.fill, 0, COLLECTIVE if time.cause == COLLECTIVE else FILL)
+        self._arc(start, inner, busy, 0, cause)
+        collective, done = stage.collective is not None, inner
+        if collective:
+            done = end
+            self._arc(inner, end, time.fill, 0, COLLECTIVE)
+        else:
+            if any(flow.stream.stage == stage.name and flow.stream.tiles == 1 for flow in self.moves):
+                done = self._event(f"{stage.name} done")
+                self._arc(inner, done, 0.0, 0, FILL)
+            self._arc(done, end, time.fill, 0, FILL)
+        self.dones[stage.name] = done
         if self._periodic(stage.tiles):
-            self._arc(inner, start, 0.0, 1, time.cause)
+            self._arc(inner, start, 0.0, 1, cause)
+
+    def _way(self, stream: Stream) -> float:
+        """Cycles that the most loaded link of a stream carries a tile of the section."""
+        rdn_, most = self.arch.socket.tile.rdn, max(self.mapped.routes[stream.name].tile_load, default=0.0)
+        fires = 1 if self.stages[stream.target].tiles == 1 else self.section.tiles
+        return float(rdn.link_cycles(most / rdn_.vector_links, rdn_)) * stream.tiles / fires
 
     def _stream(self, stream: Stream) -> None:
         """Data forwards with the latency of the way; credits backwards: a place is free when its tile has been used."""
@@ -126,16 +146,9 @@ class _Builder:
         if route.die_crossing_bytes > 0:
             latency = Cycles(latency + tln.latency(self.arch.socket, crosses=True))
         self._arc(self.ends[source.name], self.starts[target.name], float(latency), 0, FILL)
-        lanes = self.arch.socket.tile.rdn.vector_links
-        most = max(route.tile_load, default=0.0) / lanes
-        carried = float(rdn.link_cycles(most, self.arch.socket.tile.rdn)) * self._share(stream.tiles)
-        if self._periodic(stream.tiles) and carried > 0.0:
-            way = self._event(f"{stream.name} way")
-            self._arc(self.ends[source.name], way, 0.0, 0, FILL)
-            self._arc(way, way, carried, 1, RDN)
-            self._arc(way, self.starts[target.name], float(latency), 0, FILL)
         if not stream.resident and self._periodic(stream.tiles) and self._periodic(source.tiles):
-            self._arc(self.ends[target.name], self.starts[source.name], 0.0, stream.depth, FILL)
+            back = float(rdn.latency(route.hops, self.arch.socket.tile.rdn))
+            self._arc(self.dones[target.name], self.starts[source.name], back, stream.depth, FILL)
 
     def _resident_loads(self, loads: Sequence[Flow]) -> None:
         """All issued at once (sim/flow.in_order); what its PMUs cannot hold waits for its stage to start."""
@@ -175,7 +188,7 @@ class _Builder:
         if self.loop is not None and before is not None:
             room = self.loop if beyond <= 0 else 1
             self._arc(before, there, float(flow.latency) + end, 1, cause)
-            self._arc(self.ends[stream.stage], there, stream.bytes / flow.rate, room, flow.limit)
+            self._arc(self.dones[stream.stage], there, stream.bytes / flow.rate, room, flow.limit)
             self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
 
     def _arrive(self, flow: Flow, there: int) -> None:
@@ -183,7 +196,7 @@ class _Builder:
         stage = self.stages[flow.stream.stage]
         time = self.times[stage.name]
         tail = operand_tail(flow.stream, stage, time, self.arch)
-        self._arc(there, self.ends[stage.name], tail + time.fill, 0, time.cause if time.cause != COLLECTIVE else FILL)
+        self._arc(there, self.dones[stage.name], tail, 0, time.cause if time.cause != COLLECTIVE else FILL)
 
     def _tiled_load(self, flow: Flow) -> None:
         """Part after part, as far ahead as its space allows; `_shared` holds all of them to what the tier can do."""
@@ -198,7 +211,7 @@ class _Builder:
             beyond = service * (stream.tile_bytes - stream.prefetch) / stream.tile_bytes
             self._arc(self.starts[stream.stage], there, beyond, 1, flow.limit)
         else:
-            self._arc(self.ends[stream.stage], there, service, ahead, flow.limit)
+            self._arc(self.dones[stream.stage], there, service, ahead, flow.limit)
 
     def _store(self, flow: Flow) -> None:
         """A part leaves once its tile is done; its buffer is free when it has left."""
