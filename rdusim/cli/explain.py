@@ -1,4 +1,4 @@
-"""rdusim explain: what the pipeline holds after a step."""
+"""rdusim explain: what the pipeline holds after a step, and a section's floorplan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rdusim.cli.options import request_of, run_options
-from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress
+from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
+from rdusim.errors import OptionError, Problem
 
 if TYPE_CHECKING:
     from rdusim.pipeline import Stages
@@ -27,15 +28,31 @@ if TYPE_CHECKING:
 @click.option("--section", metavar="NAME", help="Only this section.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (docs/cli.md).")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there instead.")
-def command(after: str, section: str | None, as_json: bool, output: Path | None, **values: Any) -> None:
+@click.option(
+    "--floorplan",
+    "floorplan_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Draw a section on the chip instead: its stages, and the load of every link.  [section: the widest]",
+)
+def command(
+    after: str, section: str | None, as_json: bool, output: Path | None, floorplan_file: Path | None, **values: Any
+) -> None:
     """Show what a run of MODEL is made of.
 
     After `lower`: sections, stages with operators and widths, streams, loads and stores. After `map`: placement,
-    routes, memory, launches. After `simulate`: bounds, intervals and rates.
+    routes, memory, launches. After `simulate`: bounds, intervals, rates, and with
+    --engine discrete what everything waited for.
     """
     check_writable(output, "--output")
     from rdusim.pipeline import Stages
 
+    if floorplan_file is not None:
+        _check_floorplan(floorplan_file, after, as_json=as_json, output=output)
+        with progress() as observe:
+            drawing = _floorplan(Stages(request_of(values), observe=observe), after, section)
+        write_file(floorplan_file, drawing.encode())
+        return
     with progress() as observe:
         explained = _explained(Stages(request_of(values), observe=observe), after, section)
     if is_json(as_json, output):
@@ -58,5 +75,40 @@ def _explained(stages: Stages, after: str, section: str | None) -> Object:
     if after == "lower":
         return after_lower(program, section)
     if after == "map":
-        return after_map(stages.mapping(shape), section)
+        return after_map(stages.mapping(shape), stages.arch, section)
     return after_simulate(stages.trace(shape), program, section)
+
+
+def _check_floorplan(path: Path, after: str, *, as_json: bool, output: Path | None) -> None:
+    """Raises OptionError, all problems at once, before the work."""
+    found = []
+    if path.suffix != ".svg":
+        message = f"{path.name} has no known ending"
+        found.append(Problem(field="--floorplan", message=message, hint="a floorplan is written as .svg"))
+    if after == "lower":
+        message = "after lower nothing has a place yet"
+        found.append(Problem(field="--floorplan", message=message, hint="choose --after map or --after simulate"))
+    if as_json or output is not None:
+        message = "nothing is printed beside a floorplan"
+        found.append(Problem(field="--floorplan", message=message, hint="leave out --json and --output"))
+    if found:
+        raise OptionError(*found)
+    check_writable(path, "--floorplan")
+
+
+def _floorplan(stages: Stages, after: str, section: str | None) -> str:
+    """The drawing; after `map` without the stages' shares of time."""
+    from rdusim.report.explain import section_names
+    from rdusim.report.floorplan import floorplan, widest
+    from rdusim.report.render import asked
+
+    shape = stages.shape()
+    section_names(stages.program(shape), section)
+    mapping = stages.mapping(shape)
+    name = section or widest(mapping.program)
+    mapped = next(each for each in mapping.sections if each.section.name == name)
+    if after == "map":
+        return floorplan(mapped, stages.arch, title=mapping.program.name)
+    timing = next(each for each in stages.trace(shape).sections if each.name == name)
+    said = asked(stages.report().setting)
+    return floorplan(mapped, stages.arch, title=mapping.program.name, asked=said, timing=timing)

@@ -17,19 +17,32 @@ from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (docs/cli.md).")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the report there instead.")
 @click.option(
-    "--trace", "trace_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a timeline: .json[.gz]"
+    "--trace",
+    "trace_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a timeline for ui.perfetto.dev: .pftrace or .json[.gz].",
 )
-def command(as_json: bool, output: Path | None, trace_file: Path | None, **values: Any) -> None:
+@click.option(
+    "--check-numbers", is_flag=True, help="Execute a small version of MODEL and compare its numbers; 1 if they differ."
+)
+def command(
+    as_json: bool, output: Path | None, trace_file: Path | None, check_numbers: bool, **values: Any
+) -> int | None:
     """Time MODEL on a machine.
 
     MODEL is the name of a shipped graph (`rdusim models`), a folder or file in Hugging Face config.json form, or a
     YAML graph.
     """
+    if check_numbers:
+        return _check_numbers(as_json, output, trace_file, values)
     start = perf_counter()
     from rdusim.pipeline import Stages
     from rdusim.report.export import as_json as json_of
-    from rdusim.report.export import check_trace_ending, json_text, trace_bytes
+    from rdusim.report.export import json_text
     from rdusim.report.summarize import with_simulator
+    from rdusim.report.timeline import timeline
+    from rdusim.report.timeline_file import check_trace_ending, timeline_bytes
 
     check_writable(output, "--output")
     check_writable(trace_file, "--trace")
@@ -41,11 +54,35 @@ def command(as_json: bool, output: Path | None, trace_file: Path | None, **value
             shape = stages.shape()  # refuses what has no single timeline, before the work
         report = stages.report()
         if trace_file is not None:
-            write_file(trace_file, trace_bytes(stages.trace(shape), trace_file))
+            rows = timeline(stages.trace(shape), stages.mapping(shape), stages.arch)
+            write_file(trace_file, timeline_bytes(rows, trace_file))
     report = with_simulator(report, wall_seconds=perf_counter() - start)
     if is_json(as_json, output):
         emit(json_text(json_of(report)), output)
-        return
+        return None
     from rdusim.report.render import print_report
 
     emit_rich(lambda console: print_report(report, console), output)
+    return None
+
+
+def _check_numbers(as_json: bool, output: Path | None, trace_file: Path | None, values: dict[str, Any]) -> int:
+    """Execute instead of timing: 0 when the numbers are those of the graph, else 1."""
+    from rdusim.errors import OptionError, Problem
+    from rdusim.pipeline.check_numbers import check_numbers
+    from rdusim.report.export import json_text
+    from rdusim.report.numbers import as_json as json_of
+    from rdusim.report.numbers import print_numbers
+
+    check_writable(output, "--output")
+    if trace_file is not None:
+        raise OptionError(
+            Problem(field="--trace", message="--check-numbers times nothing", hint="leave one of them out")
+        )
+    with progress() as observe:
+        report = check_numbers(request_of(values), observe=observe)
+    if is_json(as_json, output):
+        emit(json_text(json_of(report)), output)
+    else:
+        emit_rich(lambda console: print_numbers(report, console), output)
+    return 0 if report.equal else 1

@@ -10,6 +10,7 @@ import click
 from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
 from rdusim.errors import OptionError, Problem
 
+ENGINES: Final = "engines"
 FOUND: Final = 1  # exit code: a limit is broken
 
 
@@ -28,10 +29,13 @@ FOUND: Final = 1  # exit code: a limit is broken
 def command(names: tuple[str, ...], as_json: bool, output: Path | None, update: Path | None) -> int:
     """Predict published results, and print the errors; exit code 1 if an accepted limit is broken.
 
-    Sets: published (all of them), machine, intensity, fusion, kernels, decoder, generation.
+    Sets: published (all of them), machine, intensity, fusion, kernels, decoder, generation; and engines, which compares
+    the engines with each other on every microbenchmark and every shipped model.
     """
     check_writable(output, "--output")
     check_writable(update, "--update")
+    if ENGINES in names:
+        return _engines(names, as_json, output, update)
     if update is not None and names:
         raise OptionError(Problem(field="--update", message="wants every set", hint="leave --set out"))
     page = _read(update)
@@ -53,6 +57,31 @@ def command(names: tuple[str, ...], as_json: bool, output: Path | None, update: 
     if update is not None:
         write_file(update, updated(page, validation).encode())
     return FOUND if validation.failed else 0
+
+
+def _engines(names: tuple[str, ...], as_json: bool, output: Path | None, update: Path | None) -> int:
+    """`--set engines`: another kind of table, so it stands alone."""
+    if len(set(names)) > 1:
+        raise OptionError(
+            Problem(field="--set", message="engines is no set of published targets", hint="ask for it alone")
+        )
+    page = _read(update)
+    from rdusim.pipeline.cross_check import cross_check
+    from rdusim.report.cross_check import as_json as json_of
+    from rdusim.report.cross_check import markdown, print_cross_check
+    from rdusim.report.render_validate import between_markers
+
+    with progress() as observe:
+        check = cross_check(observe=observe)
+    if is_json(as_json, output):
+        from rdusim.report.export import json_text
+
+        emit(json_text(json_of(check)), output)
+    else:
+        emit_rich(lambda console: print_cross_check(check, console), output)
+    if update is not None:
+        write_file(update, between_markers(page, markdown(check)).encode())
+    return FOUND if check.failed else 0
 
 
 def _read(page: Path | None) -> str:

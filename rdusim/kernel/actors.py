@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 class Use:
     """`cycles` that a firing takes of a shared resource, which serves in order of arrival.
 
-    `turn`: cycles more for a firing of side 1 if one of side 0 came since the last of side 1 (a memory bus that turns).
+    A memory bus that turns: a firing of side 1 takes `turn` cycles more, until what the last firing of side 0 allows
+    (its own `turn`) is used up.
     """
 
     resource: int

@@ -48,7 +48,7 @@ def loop(
     come: Any,  # zeros, by channel: batches arrived
     free: Any,  # zeros, by shared resource: when it has served all so far
     taken: Any,  # zeros, by exclusive resource
-    turned: Any,  # zeros, by shared resource: side 0 has been served since side 1 was
+    turned: Any,  # zeros, by shared resource: what turning may still cost side 1 since side 0 was served
     todo: Any,  # room for as many actors as there are, and one more
     heap_time: Any,  # room for actors + channels + exclusive resources
     heap_order: Any,
@@ -101,12 +101,12 @@ def loop(
                 shared = use_resource[use]
                 begin = free[shared] if free[shared] > now else now
                 finish = begin + use_cycles[use]
-                if use_side[use] != 0:
-                    if turned[shared] != 0:
-                        finish += use_turn[use]
-                    turned[shared] = 0
+                if use_side[use] == 0:
+                    turned[shared] = use_turn[use]
                 else:
-                    turned[shared] = 1
+                    lost = use_turn[use] if use_turn[use] < turned[shared] else turned[shared]
+                    turned[shared] -= lost
+                    finish += lost
                 free[shared] = finish
                 if finish > until:
                     until = finish

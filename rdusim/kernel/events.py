@@ -103,7 +103,7 @@ def _state(columns: NetArrays, total: int) -> dict[str, Any]:
         "come": np.zeros(channels, ints),
         "free": np.zeros(columns.resources, floats),
         "taken": np.zeros(columns.exclusives, ints),
-        "turned": np.zeros(columns.resources, ints),
+        "turned": np.zeros(columns.resources, floats),
         "todo": np.zeros(actors + 1, ints),
         "heap_time": np.zeros(room + 1, floats),
         "heap_order": np.zeros(room + 1, ints),

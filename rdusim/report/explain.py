@@ -10,10 +10,15 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rdusim.errors import OptionError, Problem
+from rdusim.mapping.mesh import mesh_of
 from rdusim.report.export import Json, to_json
+from rdusim.report.links import link_name
+from rdusim.report.stalls import NOT_RECORDED, records_waits, waits
 
 if TYPE_CHECKING:
-    from rdusim.mapping.types import MappedSection, Mapping, Placement, Site
+    from rdusim.arch.types import Arch, Pmu
+    from rdusim.mapping.mesh import Mesh
+    from rdusim.mapping.types import MappedSection, Mapping, Placement, Site, SramRange
     from rdusim.program.types import MemoryStream, Program, Section, Stage
     from rdusim.sim.trace import SectionTiming, StageTiming, StreamTiming, Trace
 
@@ -72,13 +77,14 @@ def _memory_stream(stream: MemoryStream) -> Object:
     return values | {"bytes": stream.bytes}
 
 
-def after_map(mapping: Mapping, section: str | None = None) -> Object:
+def after_map(mapping: Mapping, arch: Arch, section: str | None = None) -> Object:
     """Where stages sit, how streams travel, where buffers lie in memory, and the launch schedule."""
     names = section_names(mapping.program, section)
     sections = [each for each in mapping.sections if each.section.name in names]
+    mesh, pmu = mesh_of(arch.socket), arch.socket.tile.pmu
     return {
         "program": mapping.program.name,
-        "sections": [_mapped(each) for each in sections],
+        "sections": [_mapped(each, mesh, pmu) for each in sections],
         "allocations": _allocations(mapping, [each.section for each in sections] if section else None),
         "peak_bytes": to_json(mapping.peak_bytes),
         "launches": [
@@ -89,10 +95,14 @@ def after_map(mapping: Mapping, section: str | None = None) -> Object:
     }
 
 
-def _mapped(mapped: MappedSection) -> Object:
+def _mapped(mapped: MappedSection, mesh: Mesh, pmu: Pmu) -> Object:
+    busiest = {"busiest_link": link_name(mapped.busiest_link, mesh)} if mapped.busiest_link >= 0 else {}
     return {
         "name": mapped.section.name,
         "link_load_bytes": mapped.link_load,
+        **busiest,
+        "claimed_cycles": mapped.claimed,
+        "slowdown": mapped.slowdown,
         "placements": [_placement(each) for each in mapped.placements],
         "routes": [
             {
@@ -102,10 +112,20 @@ def _mapped(mapped: MappedSection) -> Object:
                 "busiest_link_tile_bytes": max(route.tile_load, default=0.0),
                 "die_crossing_bytes": route.die_crossing_bytes,
                 "tln_bytes": route.tln_bytes,
+                "sequenced": route.sequenced,
             }
             for route in mapped.routes.values()
         ],
+        "buffers": [_buffer(each, pmu) for ranges in mapped.sram.values() for each in ranges],
     }
+
+
+def _buffer(lies: SramRange, pmu: Pmu) -> Object:
+    """A copy of a flow's buffer in each PMU of its stage, and the first and last bank that it touches there."""
+    bank = pmu.capacity // pmu.banks
+    values = to_json(lies)
+    assert isinstance(values, dict)
+    return values | {"banks": [lies.offset // bank, max(lies.offset, lies.offset + lies.size - 1) // bank]}
 
 
 def _placement(placement: Placement) -> Object:
@@ -160,11 +180,17 @@ def after_simulate(trace: Trace, program: Program, section: str | None = None) -
         "program": program.name,
         "engine": trace.engine,
         "total_seconds": trace.cycles / trace.clock,
-        "sections": [_timed(each, trace.clock) for each in trace.sections if each.name in names],
+        **({} if records_waits(trace.engine) else {"waits": NOT_RECORDED}),
+        "sections": [_timed(each, trace) for each in trace.sections if each.name in names],
     }
 
 
-def _timed(timing: SectionTiming, clock: float) -> Object:
+def _timed(timing: SectionTiming, trace: Trace) -> Object:
+    clock, execution = trace.clock, timing.execution_cycles
+
+    def waited(each: StageTiming | StreamTiming) -> Object:
+        return waits(each, execution, clock) if records_waits(trace.engine) else {}
+
     return {
         "name": timing.name,
         "repeats": timing.repeats,
@@ -175,8 +201,8 @@ def _timed(timing: SectionTiming, clock: float) -> Object:
         "bottleneck": timing.bottleneck,
         "bound_seconds": {resource: cycles / clock for resource, cycles in timing.bounds.items()},
         "breakdown_seconds": {cause: cycles / clock for cause, cycles in timing.breakdown.items()},
-        "stages": [_stage_timing(stage, clock) for stage in timing.stages],
-        "streams": [_stream_timing(stream, clock) for stream in timing.streams],
+        "stages": [_stage_timing(stage, clock) | waited(stage) for stage in timing.stages],
+        "streams": [_stream_timing(stream, clock) | waited(stream) for stream in timing.streams],
     }
 
 

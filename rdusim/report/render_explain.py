@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rdusim.report.names import common_block
+from rdusim.report.stalls import stall_columns, stall_rows
 from rdusim.units import show
 
 # Plain JSON values, as report.explain makes them.
@@ -19,6 +21,8 @@ def print_explained(after: str, explained: Object, console: Console) -> None:
     """Print what is held `after` a step (lower, map or simulate)."""
     for section in explained["sections"]:
         _SECTION[after](_short(section, _block(section)), console)
+    if "waits" in explained:
+        console.print(Text(f"\n{explained['waits']}", style="dim"))
     if after == "map":
         _print_memory(explained, console)
         _print_launches(explained, console)
@@ -27,8 +31,7 @@ def print_explained(after: str, explained: Object, console: Console) -> None:
 def _block(section: Object) -> str:
     """The `decoder/` in front of all stage names of a section; empty when they have none in common."""
     named = section.get("placements") or section["stages"]
-    blocks = {name[: name.find("/") + 1] for name in (each.get("name") or each["stage"] for each in named)}
-    return blocks.pop() if len(blocks) == 1 else ""
+    return common_block(each.get("name") or each["stage"] for each in named)
 
 
 def _short(value: Any, block: str) -> Any:
@@ -126,7 +129,7 @@ def _lowered(section: Object, console: Console) -> None:
 
 
 def _mapped(section: Object, console: Console) -> None:
-    _heading(console, section["name"], f"busiest mesh link: {show(section['link_load_bytes'], 'size')} per execution")
+    _heading(console, section["name"], _links(section))
     _print_table(
         console,
         "placement",
@@ -139,7 +142,7 @@ def _mapped(section: Object, console: Console) -> None:
     _print_table(
         console,
         "routes",
-        ("<stream", "hops", "links", "busiest link", "over the dies", "over the TLN"),
+        ("<stream", "hops", "links", "busiest link", "over the dies", "over the TLN", "<"),
         (
             (
                 route["stream"],
@@ -148,10 +151,37 @@ def _mapped(section: Object, console: Console) -> None:
                 show(route["busiest_link_tile_bytes"], "size"),
                 show(route["die_crossing_bytes"], "size"),
                 show(route["tln_bytes"], "size"),
+                "sequenced" if route["sequenced"] else "",
             )
             for route in section["routes"]
         ),
     )
+    _print_table(
+        console,
+        "buffers in each PMU of a stage",
+        ("<stage", "<stream", "copy", "offset", "size", "banks"),
+        (
+            (
+                buffer["stage"],
+                buffer["flow"],
+                str(buffer["copy"]),
+                f"{buffer['offset']:#x}",
+                show(buffer["size"], "size"),
+                "-".join(str(bank) for bank in dict.fromkeys(buffer["banks"])),
+            )
+            for buffer in section["buffers"]
+        ),
+    )
+
+
+def _links(section: Object) -> str:
+    """The busiest link, and whether links keep up with what stages and memories claim."""
+    where = f" ({section['busiest_link']})" if "busiest_link" in section else ""
+    said = f"busiest mesh link{where}: {show(section['link_load_bytes'], 'size')} per execution"
+    if not section["claimed_cycles"]:
+        return said
+    claimed = f"{show(round(section['claimed_cycles']), 'cycles')} claimed"
+    return f"{said}; {claimed}" + (f", links need {section['slowdown']:.2f}x" if section["slowdown"] > 1.0 else "")
 
 
 def _boxes(boxes: Iterable[Object]) -> str:
@@ -245,6 +275,12 @@ def _timed(section: Object, console: Console) -> None:
             )
             for stream in section["streams"]
         ),
+    )
+    _print_table(
+        console,
+        "waits of one execution, and their share of it",
+        stall_columns(),
+        stall_rows((*section["stages"], *section["streams"]), section["execution_seconds"]),
     )
 
 

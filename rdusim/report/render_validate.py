@@ -139,9 +139,14 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def updated(text: str, validation: Validation) -> str:
     """`text` with what is between BEGIN and END made anew; it has both (`has_markers`)."""
+    return between_markers(text, markdown(validation))
+
+
+def between_markers(text: str, made: str) -> str:
+    """`text` with `made` between BEGIN and END."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{markdown(validation)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
 
 
 def has_markers(text: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as PyMapping
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from rdusim import __version__
 from rdusim.dtypes import size_of
 from rdusim.graph.types import Phase
+from rdusim.mapping.mesh import mesh_of
+from rdusim.report.links import link_name
 from rdusim.report.types import (
     FORWARD,
     Intensity,
@@ -38,6 +40,7 @@ PCU = "pcu"
 PMU = "pmu"
 P2P = "p2p"
 FLOPS_PER_MAC = 2
+LEAST_SLOWDOWN = 1.005  # what shows in two decimals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +80,16 @@ def summarize(
         memory=_memory(trace, runs, arch, setting.sockets_used),
         units=_units(runs, arch, trace.cycles),
         links=_links(runs, trace.cycles) if setting.sockets_used > 1 else None,
-        sections=tuple(_section_use(run, trace.clock, arch) for run in runs),
+        sections=tuple(
+            _section_use(run, trace.clock, arch, mapped.slowdown)
+            for run, mapped in zip(runs, mapping.sections, strict=True)
+        ),
         kernel_launches=program.kernel_launches,
         breakdown_seconds=_breakdown(trace),
         operational_intensity=Intensity(
             flops=program.flops, bytes=setting.sockets_used * sum(map(_off_chip_bytes, program.sections))
         ),
-        notes=_notes(setting, trace, arch),
+        notes=(*_notes(setting, trace, arch), *_slowed(mapping, arch)),
         simulator=Simulator(version=__version__),
     )
 
@@ -234,7 +240,7 @@ def _links(runs: Sequence[_Run], total: float) -> LinkUse:
     return LinkUse(payload_bytes=payload, busy=_bound_share(runs, P2P, total))
 
 
-def _section_use(run: _Run, clock: float, arch: Arch) -> SectionUse:
+def _section_use(run: _Run, clock: float, arch: Arch, slowdown: float) -> SectionUse:
     section, timing = run.section, run.timing
     return SectionUse(
         name=section.name,
@@ -249,6 +255,7 @@ def _section_use(run: _Run, clock: float, arch: Arch) -> SectionUse:
         pmu_share=section.pmus / arch.socket.pmus,
         bottleneck=timing.bottleneck,
         bound_seconds=_descending({resource: cycles / clock for resource, cycles in timing.bounds.items()}),
+        rdn_slowdown=slowdown,
     )
 
 
@@ -272,6 +279,14 @@ def _notes(setting: Setting, trace: Trace, arch: Arch) -> tuple[str, ...]:
             nearest = arch.socket.memory[0].name
             notes.append(f"{show(share, 'share')} of the bytes moved are {tier.name}'s: not everything fits {nearest}")
     return tuple(notes)
+
+
+def _slowed(mapping: Mapping, arch: Arch) -> Iterator[str]:
+    """Sections whose streams could not be routed at the rate that stages and memories ask for."""
+    for mapped in mapping.sections:
+        if mapped.slowdown >= LEAST_SLOWDOWN:
+            where = f"; busiest: {link_name(mapped.busiest_link, mesh_of(arch.socket))}" * (mapped.busiest_link >= 0)
+            yield f"section {mapped.section.name}: links need {mapped.slowdown:.2f}x the claimed time{where}"
 
 
 def with_simulator(report: Report, *, wall_seconds: float) -> Report:

@@ -98,7 +98,10 @@ class LinkUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionUse:
-    """A section: `seconds` of all its repeats, launches included; `bound_seconds` of one execution, per resource."""
+    """A section: `seconds` of all its repeats, launches included; `bound_seconds` of one execution, per resource.
+
+    `rdn_slowdown`: time that the busiest mesh link needs, over what stages and memories claim; at least 1.
+    """
 
     name: str
     repeats: int
@@ -112,6 +115,7 @@ class SectionUse:
     pmu_share: float
     bottleneck: str
     bound_seconds: Mapping[str, float]
+    rdn_slowdown: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

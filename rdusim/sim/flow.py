@@ -21,8 +21,6 @@ from rdusim.sim.causes import AGCU, DIE, PMU, RDN, TLN
 from rdusim.timing import agcu, dram, tln
 from rdusim.units import Bytes, Cycles
 
-LEAST_SHARE = 1e-3  # of a tier
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
@@ -60,7 +58,8 @@ def flows(
     if section.tiles == 1:
         return tuple(alone)
     tiled = [index for index, flow in enumerate(alone) if flow.stream.tiles > 1]
-    pace = max(pace, _memory_pace(alone, section.tiles))
+    pace = max(pace, _memory_pace(alone, section.tiles), _latency_pace(alone))
+    once = 1.0 - len(tiled) / len(alone) if alone else 0.0
     result = list(alone)
     taken: dict[str, float] = {}  # share of a tier's time that the tiles take at the section's pace
     for index, (rate, limit) in zip(tiled, _fair([alone[at] for at in tiled], section, routes, arch), strict=True):
@@ -70,8 +69,8 @@ def flows(
         taken[flow.tier] = taken.get(flow.tier, 0.0) + min(rate, paced) / flow.tier_rate
     for index, flow in enumerate(alone):
         if flow.stream.tiles == 1:
-            # Never nothing: the pace counts these bytes too, but rounding must not leave them without a share.
-            left = flow.tier_rate * max(1.0 - taken.get(flow.tier, 0.0), LEAST_SHARE)
+            # At least their part in number: before the tiles run, memory serves whoever asks.
+            left = flow.tier_rate * max(1.0 - taken.get(flow.tier, 0.0), once)
             limit = flow.limit if flow.rate <= left else flow.tier
             result[index] = replace(flow, rate=min(flow.rate, left), limit=limit, left_rate=left)
     return tuple(result)
@@ -83,6 +82,16 @@ def _memory_pace(alone: Sequence[Flow], tiles: int) -> float:
     for flow in alone:
         busy[flow.tier] = busy.get(flow.tier, 0.0) + flow.stream.bytes / flow.tier_rate
     return max(busy.values(), default=0.0) / tiles
+
+
+def _latency_pace(alone: Sequence[Flow]) -> float:
+    """Cycles per tile that loads need whose space is too small to ask for the next part in time."""
+    paces = (
+        (flow.latency + flow.stream.tile_bytes / flow.burst) / max(1, flow.stream.prefetch // flow.stream.tile_bytes)
+        for flow in alone
+        if flow.stream.tiles > 1 and flow.stream.tile_bytes and not flow.written
+    )
+    return max(paces, default=0.0)
 
 
 def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:

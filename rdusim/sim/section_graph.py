@@ -119,9 +119,11 @@ class _Builder:
         inner = self._event(f"{stage.name} busy")
         self._arc(self.origin, start, 0.0, 0, FILL)
         self._arc(start, inner, busy, 0, cause)
-        collective, done = stage.collective is not None, inner
-        if collective:
-            done = end
+        done = inner
+        if stage.collective is not None:
+            work, done = stage.collective, self._event(f"{stage.name} sent")
+            sent = p2p.kept(work.kind, work.participants, work.size, self.arch) * self.arch.socket.clock
+            self._arc(start, done, sent, 0, COLLECTIVE)
             self._arc(inner, end, time.fill, 0, COLLECTIVE)
         else:
             if any(flow.stream.stage == stage.name and flow.stream.tiles == 1 for flow in self.moves):
@@ -209,9 +211,9 @@ class _Builder:
         ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
         if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
             beyond = service * (stream.tile_bytes - stream.prefetch) / stream.tile_bytes
-            self._arc(self.starts[stream.stage], there, beyond, 1, flow.limit)
+            self._arc(self.starts[stream.stage], there, float(flow.latency) + beyond, 1, flow.limit)
         else:
-            self._arc(self.dones[stream.stage], there, service, ahead, flow.limit)
+            self._arc(self.dones[stream.stage], there, float(flow.latency) + service, ahead, flow.limit)
 
     def _store(self, flow: Flow) -> None:
         """A part leaves once its tile is done; its buffer is free when it has left."""

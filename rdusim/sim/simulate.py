@@ -10,12 +10,13 @@ from typing import Final
 from rdusim.arch.types import Arch
 from rdusim.errors import OptionError
 from rdusim.mapping.types import Mapping
+from rdusim.sim.cycle import cycle
 from rdusim.sim.discrete import discrete
 from rdusim.sim.steady import steady
 from rdusim.sim.trace import SimulateOptions, Trace
 
 ENGINES: Final[PyMapping[str, Callable[[Mapping, Arch], Trace]]] = MappingProxyType(
-    {"steady": steady, "discrete": discrete}
+    {"steady": steady, "discrete": discrete, "cycle": cycle}
 )
 
 

@@ -33,7 +33,8 @@ def efficiency(tier: MemoryTier, contiguous: Bytes, written_share: float) -> Eff
     rows: a channel must open rows at contiguous/row bytes each; a bank can do so once in row_cycle and `banks` of them
     overlap, so opening is hidden while banks x time-of-a-row's-bytes >= row_cycle. An access shorter than a burst
     still takes a burst.
-    turnaround: the bus turns twice for each batch of writes; a controller gathers a row of every bank into a batch.
+    turnaround: the bus turns twice for each batch of writes; a controller gathers a row of every bank into a batch,
+    which is half full on average when it has to turn (`turn_cycles` is the same for one write).
     """
     timing, channel = tier.timing, tier.bandwidth / tier.channels
     useful = min(timing.row, max(1, contiguous))
@@ -52,6 +53,13 @@ def efficiency(tier: MemoryTier, contiguous: Bytes, written_share: float) -> Eff
 def bytes_per_cycle(tier: MemoryTier, clock: Hertz, contiguous: Bytes, written_share: float) -> float:
     """Bytes per cycle that the tier sustains for a pattern (see `efficiency`)."""
     return tier.bandwidth * efficiency(tier, contiguous, written_share).total / clock
+
+
+def turn_cycles(tier: MemoryTier, clock: Hertz, written: float | None) -> float:
+    """Cycles that a tier loses when its bus turns twice; for `written` bytes, their part of a half batch."""
+    timing = tier.timing
+    batch = timing.row * timing.banks * tier.channels
+    return float(2 * timing.turnaround * clock * (1.0 if written is None else written / (batch / 2)))
 
 
 def latency(tier: MemoryTier, clock: Hertz) -> Cycles:

@@ -29,6 +29,14 @@ def collective(kind: str, participants: int, size: Bytes, arch: Arch) -> P2pTime
     return _collective(kind, participants, size, arch.system)
 
 
+def kept(kind: str, participants: int, size: Bytes, arch: Arch) -> Seconds:
+    """How long a participant needs its own tile: until it is added up everywhere, or has left for all others."""
+    if kind == "all_gather":
+        return collective(kind, participants, size, arch).occupied
+    time = collective("reduce_scatter", participants, size, arch)
+    return Seconds(time.occupied + time.latency)
+
+
 @lru_cache(maxsize=4096)  # sizes recur between candidates of the search
 def _collective(kind: str, participants: int, size: Bytes, system: System) -> P2pTime:
     topology = build(system.topology, max(system.sockets, participants))

@@ -86,15 +86,15 @@ def test_a_shared_link_serves_in_order_of_arrival_and_only_what_is_late_shows() 
     assert fired.slowed.tolist() == [-1, 1]
 
 
-def test_a_bus_turns_for_a_write_that_follows_a_read_only() -> None:
+def test_a_bus_that_turns_costs_the_writes_behind_a_read_what_the_read_allows() -> None:
     net = net_of(
-        Actor(name="read", firings=1, service=0.0, shared=(Use(resource=0, cycles=3.0),)),
+        Actor(name="read", firings=1, service=0.0, shared=(Use(resource=0, cycles=3.0, turn=3.0),)),
         Actor(name="write", firings=2, service=0.0, shared=(Use(resource=0, cycles=3.0, side=1, turn=2.0),)),
         channels=[Channel(name="", source=0, target=1, give=2)],
         shared=1,
     )
     fired = fire(net)
-    assert ends(net, fired, 1) == [8.0, 11.0]
+    assert ends(net, fired, 1) == [8.0, 12.0]
 
 
 def test_of_those_that_wait_for_a_door_the_most_urgent_is_next() -> None:

@@ -147,8 +147,12 @@ def mapping(program: Program) -> Mapping:
     def place(stage: Stage, row: int) -> Placement:
         return Placement(
             stage=stage.name,
-            pcus=tuple(Site(tile=0, row=row, col=2 * index, kind=SiteKind.PCU) for index in range(stage.pcus)),
-            pmus=tuple(Site(tile=0, row=row, col=2 * index + 1, kind=SiteKind.PMU) for index in range(stage.pmus)),
+            pcus=tuple(
+                Site(tile=0, row=row, col=2 * index + row % 2, kind=SiteKind.PCU) for index in range(stage.pcus)
+            ),
+            pmus=tuple(
+                Site(tile=0, row=row, col=2 * index + 1 - row % 2, kind=SiteKind.PMU) for index in range(stage.pmus)
+            ),
         )
 
     route = Route(stream="qkv>sum", hops=3, links=(1, 2), tile_load=(16.0, 16.0), die_crossing_bytes=0.0, tln_bytes=0.0)
@@ -212,6 +216,7 @@ def timing(name: str, repeats: int, tier: str, size: float) -> SectionTiming:
 def trace() -> Trace:
     spans = Spans(
         names=("qkv", "load w"),
+        kinds=("stage", "load"),
         tiers=("hbm", "ddr"),
         start=np.array([50.0, 0.0, 50.0]),
         end=np.array([900.0, 800.0, 900.0]),

@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from rdusim.arch.types import Arch
 from rdusim.errors import OptionError
 from rdusim.mapping.types import Mapping
 from rdusim.program.types import Program
@@ -44,16 +45,18 @@ def test_headline_says_what_the_phase_is_about(report: Report, phase: str, said:
     assert f"5.50 ms {said}" in printed(lambda console: print_report(shown, console))
 
 
-def test_explanations_read_as_agreed(program: Program, mapping: Mapping, trace: Trace, golden: Golden) -> None:
-    steps = {"lower": after_lower(program), "map": after_map(mapping), "simulate": after_simulate(trace, program)}
+def test_explanations_read_as_agreed(
+    program: Program, mapping: Mapping, trace: Trace, arch: Arch, golden: Golden
+) -> None:
+    steps = {"lower": after_lower(program), "map": after_map(mapping, arch), "simulate": after_simulate(trace, program)}
     for after, explained in steps.items():
         golden(f"explain_{after}.txt", printed(partial(print_explained, after, explained), 100))
 
 
-def test_one_section_is_explained_alone(program: Program, mapping: Mapping, trace: Trace) -> None:
+def test_one_section_is_explained_alone(program: Program, mapping: Mapping, trace: Trace, arch: Arch) -> None:
     for explained in (
         after_lower(program, "head"),
-        after_map(mapping, "head"),
+        after_map(mapping, arch, "head"),
         after_simulate(trace, program, "head"),
     ):
         assert [section["name"] for section in explained["sections"]] == ["head"]  # type: ignore[index, union-attr, call-overload]

@@ -116,11 +116,11 @@ class _Builder:
         operands = [load for load in self.section.loads if load.stage == stage.name and load.tiles == 1]
         partial = any(self._streams_again(load) for load in self.section.loads if load.stage == stage.name)
         if not (operands or partial or collective):
-            self.made.dones[stage.name] = fires
+            self.made.dones[stage.name] = self.made.reads[stage.name] = fires
             self.made.tails[fires] = time.fill
             return
         done = self._actor(Actor(name=f"{stage.name} done", firings=firings, service=0.0), FILL)
-        self.made.dones[stage.name] = done
+        self.made.dones[stage.name] = self.made.reads[stage.name] = done
         self.made.tails[done] = self._fill(stage)
         if collective:
             started = Channel(name=f"{stage.name} starts", source=fires, target=done)
@@ -147,7 +147,7 @@ class _Builder:
         self._flow(stream.name, done, fires, self._fill(source) + way, reason=Reason.INPUT, on=stream.name, cause=cause)
         if not stream.resident:
             back = float(rdn.latency(route.hops, self.arch.socket.tile.rdn))
-            self._credits(stream.name, self.made.dones[target.name], self.made.fires[source.name], back, stream)
+            self._credits(stream.name, self.made.reads[target.name], self.made.fires[source.name], back, stream)
 
     def _credits(self, name: str, reader: int, writer: int, delay: float, stream: Stream) -> None:
         writes = self._firings(writer)
@@ -193,7 +193,7 @@ class _Builder:
             resource=self.shared.tiers[tier.name],
             cycles=chunk / self._tier_rate(stream, tier),
             side=int(written),
-            turn=2.0 * tier.timing.turnaround * socket.clock * chunk / batch,
+            turn=dram.turn_cycles(tier, socket.clock, chunk if written else None),
         )
         actor = self._actor(
             Actor(

@@ -102,7 +102,7 @@ def counters(executed: Sequence[Executed]) -> Counters:
     blocks: list[tuple[Floats, Floats, int, int]] = []
     for run in executed:
         for stream in run.mapped.section.streams:
-            made, read = run.made.dones[stream.source], run.made.dones[stream.target]
+            made, read = run.made.dones[stream.source], run.made.reads[stream.target]
             ends = [run.fired.end[run.firings(made)], run.fired.end[run.firings(read)]]
             steps = [np.full(ends[0].size, stream.tiles / ends[0].size), np.full(ends[1].size, -1.0 / ends[1].size)]
             steps[1] *= stream.tiles

@@ -52,8 +52,12 @@ def transfers(made: SectionNet, stage: Stage, begin: int, done: int, repeats: in
         actors.append(actor(name, tuple(Use(resource=links[at], cycles=busy) for at in way)))
         delays.append(latency * len(way))
         channel(joins[transfer.after], actors[-1], 0.0)
-    for number, delay in zip(actors, delays, strict=True):
+    read = made.reads[stage.name] = actor(f"{stage.name} sent", ())
+    for number, delay, transfer in zip(actors, delays, plan.transfers, strict=True):
         channel(number, done, delay)
+        # Own data is needed until it has been added up everywhere, or has left.
+        if transfer.reduces or not transfer.after:
+            channel(number, read, delay if transfer.reduces else 0.0)
 
 
 def _links(made: SectionNet, count: int) -> list[int]:

@@ -42,6 +42,7 @@ class SectionNet:
     net: ActorNet = field(default_factory=ActorNet)
     fires: dict[str, int] = field(default_factory=dict)  # stage -> actor
     dones: dict[str, int] = field(default_factory=dict)
+    reads: dict[str, int] = field(default_factory=dict)  # stage -> actor at whose end its tile is not needed any more
     moves: list[Move] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)  # by channel
     causes: list[str] = field(default_factory=list)  # by actor: what its service is
