@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
 from rdusim.graph.types import Compute
-from rdusim.program.types import MemoryStream, Section, Stage, Stream
+from rdusim.mapping.banks import conflicts
+from rdusim.mapping.types import MappedSection
+from rdusim.program.types import MemoryStream, Section, Stage
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, PMU
 from rdusim.timing import p2p, pmu
 from rdusim.timing import pcu as pcu_timing
+from rdusim.timing.work import SystolicWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +25,10 @@ class StageTime:
     cause: str
 
 
-def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTime:
+def stage_time(mapped: MappedSection, stage: Stage, arch: Arch) -> StageTime:
     """A stage alone on one tile: its PCUs, its collective, or the PMUs it reads and writes, whatever is slowest."""
     tile, clock = arch.socket.tile, arch.socket.clock
-    memory = memory_time(stage, outgoing, arch)
+    memory = memory_time(mapped, stage, arch)
     latency = float(tile.pmu.latency)
     if stage.collective is not None:
         time = p2p.collective(stage.collective.kind, stage.collective.participants, stage.collective.size, arch)
@@ -37,31 +40,42 @@ def stage_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> StageTim
     return _slowest(0.0, PMU, memory, latency)
 
 
-def memory_time(stage: Stage, outgoing: Sequence[Stream], arch: Arch) -> float:
+def memory_time(mapped: MappedSection, stage: Stage, arch: Arch) -> float:
     """Cycles that the PMUs of a stage need for one tile: to write the buffers behind it, to read its own operands."""
-    tile = arch.socket.tile
-    # Beyond its PCUs a stage writes its tile into the buffers behind it.
-    written = sum(stream.tile_bytes for stream in outgoing)
-    memory = float(pmu.write_cycles(written, stage.pmus, tile.pmu)) if outgoing else 0.0
-    depth = max((stream.depth for stream in outgoing), default=1)
-    memory *= pmu.bank_conflict(stage.sram, 1 if depth == 1 else 2, max(1, stage.pmus) * 2, tile.pmu)
-    if stage.work and stage.collective is None:
-        busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))
-        _, still = pcu_timing.operand_streams(stage.work[0], max(1, stage.pcus), tile.pcu)
-        memory = max(memory, busy * max(1.0, (still if stage.compute is Compute.SYSTOLIC else 0) / max(1, stage.pmus)))
-    return memory
+    memory = arch.socket.tile.pmu
+    outgoing = [stream for stream in mapped.section.streams if stream.source == stage.name]
+    write = float(pmu.write_cycles(sum(stream.tile_bytes for stream in outgoing), stage.pmus, memory))
+    # Where two copies of a buffer share a bank, the next stage reads it in turn with this one's writing.
+    shared = sum(stream.sent_bytes for stream in outgoing if conflicts(mapped, stream.name, memory))
+    return max(write + float(pmu.read_cycles(shared, stage.pmus, memory)), _operand_time(mapped, stage, arch))
+
+
+def _operand_time(mapped: MappedSection, stage: Stage, arch: Arch) -> float:
+    """Cycles that a stage's own PMUs read operands of a GEMM for one tile.
+
+    What stays is read all the time over a port for each of its streams; a moving operand that is loaded comes out of
+    the same PMUs, once for every block of columns that a PCU takes in turn.
+    """
+    if stage.compute is not Compute.SYSTOLIC or not stage.work or not isinstance(stage.work[0], SystolicWork):
+        return 0.0
+    tile, work, width = arch.socket.tile, stage.work[0], max(1, stage.pcus)
+    _, still = pcu_timing.operand_streams(work, width, tile.pcu)
+    moving = sum(
+        load.tile_bytes * (max(1, load.tiles // stage.tiles) if load.tiles > 1 else 1)
+        for load in mapped.section.loads
+        if load.stage == stage.name and load.moving
+    )
+    read = float(pmu.read_cycles(moving * pcu_timing.resends(work, width, tile.pcu), stage.pmus, tile.pmu))
+    return still / max(1, stage.pmus) * float(pcu_timing.interval(work, width, tile.pcu)) + read
 
 
 def _slowest(busy: float, cause: str, memory: float, fill: float) -> StageTime:
     return StageTime(interval=max(busy, memory), fill=fill, cause=PMU if memory > busy else cause)
 
 
-def stage_times(section: Section, arch: Arch) -> dict[str, StageTime]:
+def stage_times(mapped: MappedSection, arch: Arch) -> dict[str, StageTime]:
     """Every stage alone."""
-    outgoing: dict[str, list[Stream]] = {stage.name: [] for stage in section.stages}
-    for stream in section.streams:
-        outgoing[stream.source].append(stream)
-    return {stage.name: stage_time(stage, outgoing[stage.name], arch) for stage in section.stages}
+    return {stage.name: stage_time(mapped, stage, arch) for stage in mapped.section.stages}
 
 
 def slowest_stage(section: Section, times: Mapping[str, StageTime]) -> float:
@@ -70,10 +84,13 @@ def slowest_stage(section: Section, times: Mapping[str, StageTime]) -> float:
 
 
 def operand_tail(load: MemoryStream, stage: Stage, time: StageTime, arch: Arch) -> float:
-    """Cycles that a stage still works once the last byte of an operand loaded once has come: it reads the last bank."""
+    """Cycles that a stage still works once the last byte of an operand loaded once has come: the part of the last bank.
+
+    Every PMU gets its share of the operand bank after bank, and work on a bank can begin when it is full.
+    """
     memory = arch.socket.tile.pmu
-    bank = min(load.bytes / max(1, stage.pmus), memory.capacity / memory.banks)
-    return min(time.interval, float(pmu.read_cycles(bank, 1, memory)))
+    part = load.bytes / max(1, stage.pmus)
+    return time.interval * min(1.0, memory.capacity / memory.banks / max(1.0, part))
 
 
 def loop_copies(section: Section, sram: int) -> int:

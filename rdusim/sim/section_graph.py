@@ -61,7 +61,7 @@ class _Builder:
         self.moved: dict[str, int] = {}
         self.begun: dict[str, int] = {}
         self.stages = {stage.name: stage for stage in self.section.stages}
-        self.times = stage_times(self.section, arch)
+        self.times = stage_times(mapped, arch)
 
     def run(self) -> SectionGraph:
         self.origin = self._event("start")
@@ -194,7 +194,14 @@ class _Builder:
             self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
 
     def _arrive(self, flow: Flow, there: int) -> None:
-        """A stage can end when the last bank of its operand has arrived and been read."""
+        """What moves in front of the rest must be there; otherwise a stage follows what comes, from the first bytes on.
+
+        It is done when the last bank of its operand has arrived and been read.
+        """
+        if flow.stream.moving or self.stages[flow.stream.stage].collective is not None:
+            self._arc(there, self.starts[flow.stream.stage], 0.0, 0, FILL)
+            return
+        self._arc(self.begun[flow.stream.name], self.starts[flow.stream.stage], 0.0, 0, FILL)
         stage = self.stages[flow.stream.stage]
         time = self.times[stage.name]
         tail = operand_tail(flow.stream, stage, time, self.arch)

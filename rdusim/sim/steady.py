@@ -16,6 +16,7 @@ from rdusim.kernel.makespan import Makespan, makespan
 from rdusim.mapping.types import Launch, MappedSection, Mapping
 from rdusim.sim.alone import loop_copies, slowest_stage, stage_times
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, LAUNCH, Causes
+from rdusim.sim.credits import check_credits
 from rdusim.sim.flow import Flow, flows
 from rdusim.sim.schedule import launch_cycles
 from rdusim.sim.section_graph import SectionGraph, section_graph
@@ -61,7 +62,8 @@ def steady(mapping: Mapping, arch: Arch) -> Trace:
 def _run(mapping: Mapping, entry: Launch, arch: Arch, causes: Causes) -> _Run:
     mapped = mapping.sections[entry.section]
     section = mapped.section
-    slowest = slowest_stage(section, stage_times(section, arch))
+    check_credits(section)
+    slowest = slowest_stage(section, stage_times(mapped, arch))
     moves = flows(section, mapped.routes, mapping.allocations, arch, slowest)
     graph = section_graph(mapped, moves, arch, causes)
     once = makespan(graph.graph, section.tiles, graph.end)

@@ -33,8 +33,8 @@ def efficiency(tier: MemoryTier, contiguous: Bytes, written_share: float) -> Eff
     rows: a channel must open rows at contiguous/row bytes each; a bank can do so once in row_cycle and `banks` of them
     overlap, so opening is hidden while banks x time-of-a-row's-bytes >= row_cycle. An access shorter than a burst
     still takes a burst.
-    turnaround: the bus turns twice for each batch of writes; a controller gathers a row of every bank into a batch,
-    which is half full on average when it has to turn (`turn_cycles` is the same for one write).
+    turnaround: the bus turns twice for each batch of writes; a controller gathers a row of every bank into a batch
+    (`turn_cycles` is the same for one write). Where writes are the most, reads are gathered.
     """
     timing, channel = tier.timing, tier.bandwidth / tier.channels
     useful = min(timing.row, max(1, contiguous))
@@ -46,7 +46,7 @@ def efficiency(tier: MemoryTier, contiguous: Bytes, written_share: float) -> Eff
     refresh = 1.0 - (timing.refresh_time / timing.refresh_interval if timing.refresh_interval else 0.0)
     batch = timing.row * timing.banks
     mixed = min(written_share, 1.0 - written_share)
-    lost = 2 * timing.turnaround * 2 * mixed * channel * rows / batch
+    lost = 2 * timing.turnaround * mixed * channel * rows / batch
     return Efficiency(refresh=refresh, rows=rows, turnaround=1.0 / (1.0 + lost))
 
 
@@ -56,10 +56,10 @@ def bytes_per_cycle(tier: MemoryTier, clock: Hertz, contiguous: Bytes, written_s
 
 
 def turn_cycles(tier: MemoryTier, clock: Hertz, written: float | None) -> float:
-    """Cycles that a tier loses when its bus turns twice; for `written` bytes, their part of a half batch."""
+    """Cycles that a tier loses when its bus turns twice; for `written` bytes, their part of a batch."""
     timing = tier.timing
     batch = timing.row * timing.banks * tier.channels
-    return float(2 * timing.turnaround * clock * (1.0 if written is None else written / (batch / 2)))
+    return float(2 * timing.turnaround * clock * (1.0 if written is None else written / batch))
 
 
 def latency(tier: MemoryTier, clock: Hertz) -> Cycles:

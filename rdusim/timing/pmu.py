@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from rdusim.arch.types import Pmu
-from rdusim.units import Bytes, Cycles
+from rdusim.units import Cycles
 
 
 def units(size: float, streams: int, pmu: Pmu) -> int:
@@ -24,13 +24,3 @@ def read_cycles(size: float, pmus: int, pmu: Pmu) -> Cycles:
 def write_cycles(size: float, pmus: int, pmu: Pmu) -> Cycles:
     """Cycles to write `size` bytes spread evenly over `pmus`."""
     return Cycles(size / (max(1, pmus) * pmu.write_bytes_per_cycle))
-
-
-def bank_conflict(tile: Bytes, depth: int, pmus: int, pmu: Pmu) -> float:
-    """Factor on access time of a `depth`-buffered tile: 1 where its halves sit in banks of their own, else 2.
-
-    A PMU reads one half while the other is written; both halves in one bank take turns.
-    """
-    bank = pmu.capacity // pmu.banks
-    banks_needed = ceil(tile * depth / max(1, pmus) / bank)
-    return 1.0 if depth == 1 or banks_needed <= pmu.banks else 2.0

@@ -58,9 +58,9 @@ def test_an_access_beyond_a_row_opens_the_next_one() -> None:
 
 
 def test_the_bus_turns_twice_for_each_batch_of_writes() -> None:
-    """A batch is 16 rows of 1 KiB, 163.84 ns. Half and half, 20 ns for each turn: 40 ns lost in 163.84."""
+    """A batch is 16 rows of 1 KiB, 163.84 ns. Half and half, 20 ns for each turn: 40 ns lost in twice 163.84."""
     slow = timed(turnaround=Seconds(20e-9))
-    assert dram.efficiency(slow, Bytes(1024), 0.5).turnaround == pytest.approx(1 / (1 + 40 / 163.84))
+    assert dram.efficiency(slow, Bytes(1024), 0.5).turnaround == pytest.approx(1 / (1 + 20 / 163.84))
     assert dram.efficiency(slow, Bytes(1024), 0.0).turnaround == 1.0
     assert dram.efficiency(slow, Bytes(1024), 1.0).turnaround == 1.0
     assert dram.efficiency(slow, Bytes(1024), 0.25) == dram.efficiency(slow, Bytes(1024), 0.75)

@@ -45,14 +45,6 @@ def test_pmus_read_and_write_a_vector_a_cycle_each() -> None:
     assert pmu.read_cycles(800, 0, toy().tile.pmu) == 100  # no PMU is served by one
 
 
-def test_halves_in_banks_of_their_own_do_not_conflict() -> None:
-    memory = toy().tile.pmu  # 4 banks of 16 KiB
-    assert pmu.bank_conflict(Bytes(32 * KIB), 2, 1, memory) == 1.0
-    assert pmu.bank_conflict(Bytes(32 * KIB + 1), 2, 1, memory) == 2.0
-    assert pmu.bank_conflict(Bytes(64 * KIB), 1, 1, memory) == 1.0  # a single buffer has nobody to meet
-    assert pmu.bank_conflict(Bytes(64 * KIB), 2, 2, memory) == 1.0
-
-
 def test_littles_law_meets_the_port_of_the_toy_agcu_at_its_latency() -> None:
     door = toy().tile.agcu  # 100 requests of 64 B, a port of 64 B a cycle
     assert agcu.rate(Cycles(100), Bytes(64), door) == 64

@@ -59,7 +59,11 @@ class _Line:
 
 def read_yaml(path: Path, shape: RunShape) -> OperatorGraph:
     """The graph of a file. Raises GraphError with every problem of the file, each with line and column."""
-    document = Document(path)
+    return read_document(Document(path), path.stem, shape)
+
+
+def read_document(document: Document, name: str, shape: RunShape) -> OperatorGraph:
+    """The graph of a document that may be part of a larger one; `name` where it says none."""
     top = document.mapping(document.root, "graph", KEYS)
     schema = document.text(top["schema"], "schema") if "schema" in top else ""
     if schema != SCHEMA:
@@ -67,7 +71,7 @@ def read_yaml(path: Path, shape: RunShape) -> OperatorGraph:
         document.wrong(top.get("schema", document.root), f"{schema!r} is not a schema", field="schema", hint=hint)
         document.check()
     draft = _Draft(
-        name=document.text(top["name"], "name") if "name" in top else path.stem,
+        name=document.text(top["name"], "name") if "name" in top else name,
         dtype=_dtype(document, top.get("dtype"), "dtype") or shape.dtype,
     )
     lines = _read_operators(document, top.get("operators"), draft, shape)

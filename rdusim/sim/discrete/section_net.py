@@ -38,7 +38,7 @@ class _Builder:
         streams = (*self.section.loads, *self.section.stores)
         self.tiers = {stream.name: allocations[stream.buffer].tier for stream in streams}
         self.memory = {tier.name: tier for tier in arch.socket.memory}
-        self.made = SectionNet(times=stage_times(self.section, arch))
+        self.made = SectionNet(times=stage_times(mapped, arch))
         self.net = self.made.net
         self.pace = max(
             slowest_stage(self.section, self.made.times) * self.section.tiles,
@@ -48,13 +48,11 @@ class _Builder:
     def run(self) -> SectionNet:
         self.shared = share(self.net, self.mapped, self.tiers, self.arch, self.pace)
         self.made.resource_causes.extend(self.shared.causes)
-        outgoing: dict[str, list[Stream]] = {name: [] for name in self.stages}
         incoming: dict[str, list[Stream]] = {name: [] for name in self.stages}
         for stream in self.section.streams:
-            outgoing[stream.source].append(stream)
             incoming[stream.target].append(stream)
         for stage in self.section.stages:
-            self._stage(stage, incoming[stage.name], outgoing[stage.name])
+            self._stage(stage, incoming[stage.name])
         for stream in self.section.streams:
             self._stream(stream)
         once = 0
@@ -97,7 +95,7 @@ class _Builder:
     def _firings(self, actor: int) -> int:
         return self.net.actors[actor].firings // self.repeats
 
-    def _stage(self, stage: Stage, incoming: Sequence[Stream], outgoing: Sequence[Stream]) -> None:
+    def _stage(self, stage: Stage, incoming: Sequence[Stream]) -> None:
         """Reading its tiles takes the links for as long as they carry; so one tile after another enters."""
         time = self.made.times[stage.name]
         firings = stage.tiles * self.repeats
@@ -107,13 +105,17 @@ class _Builder:
             for resource, cycles in self.shared.uses[stream.name]
         )
         collective = stage.collective is not None
-        service = memory_time(stage, outgoing, self.arch) if collective else time.interval
+        service = memory_time(self.mapped, stage, self.arch) if collective else time.interval
         fires = self._actor(
             Actor(name=stage.name, firings=firings, service=service, shared=uses),
             COMPUTE if collective else time.cause,
         )
         self.made.fires[stage.name] = fires
-        operands = [load for load in self.section.loads if load.stage == stage.name and load.tiles == 1]
+        operands = [
+            load
+            for load in self.section.loads
+            if load.stage == stage.name and load.tiles == 1 and not self._whole(load)
+        ]
         partial = any(self._streams_again(load) for load in self.section.loads if load.stage == stage.name)
         if not (operands or partial or collective):
             self.made.dones[stage.name] = self.made.reads[stage.name] = fires
@@ -235,7 +237,11 @@ class _Builder:
         for move in self._moves(load, False, rank):
             held = int(load.prefetch * move.chunks // load.tile_bytes)
             if load.tiles == 1:
-                self._part(move, done, move.tail + tail)
+                if self._whole(load):
+                    self._part(move, fires, move.tail)
+                else:
+                    self._part(move, done, move.tail + tail)
+                    self._first(move, fires)
                 self._room(move, done, copies * move.chunks, at_start=False)
                 if held < move.chunks:
                     self._room(move, fires, held, at_start=True)
@@ -256,6 +262,23 @@ class _Builder:
             delay=delay,
             need=need * move.chunks,
             need_block=need_block,
+        )
+        self._channel(channel, Reason.INPUT, move.stream.name)
+
+    def _whole(self, load: MemoryStream) -> bool:
+        """Whether all of an operand must have come before work begins; otherwise the stage follows it as it comes."""
+        return load.moving or self.stages[load.stage].collective is not None
+
+    def _first(self, move: Move, target: int) -> None:
+        """A stage that follows an operand as it comes begins with its first chunk."""
+        channel = Channel(
+            name=move.stream.name,
+            source=move.actor,
+            target=target,
+            delay=move.tail,
+            initial=move.chunks - 1,
+            need=move.chunks,
+            need_block=self._firings(target),
         )
         self._channel(channel, Reason.INPUT, move.stream.name)
 

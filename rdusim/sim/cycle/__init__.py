@@ -1,0 +1,7 @@
+"""Engine `cycle`: a small fabric cycle by cycle, the reference for the two quicker engines."""
+
+from __future__ import annotations
+
+from rdusim.sim.cycle.engine import cycle
+
+__all__ = ["cycle"]
