@@ -157,7 +157,7 @@ WRONG = [
     (("run", "llama-3.1-8", "--batch", "1"), "llama-3.1-8b"),
     (("run", "llama-3.1-8b", "--arch", "sn40"), "did you mean sn40l?"),
     (("run", "toy-mlp", "--arch", "toy", "--batch", "4"), "--batch: the shapes"),
-    (("run", *SMALL, "--trace", "run.vcd"), "known are .json and .json.gz"),
+    (("run", *SMALL, "--trace", "run.vcd"), "known are .pftrace, .json and .json.gz"),
     (("run", *SMALL, "--output", "no/such/folder/x.json"), "there is no folder no/such/folder"),
     (("explain", "llama-3.1-8b", "--phase", "generate"), "choose --phase prefill or --phase decode"),
     (("explain", *SMALL, "--section", "nowhere"), "there is no section 'nowhere'"),

@@ -1,14 +1,21 @@
-"""Is a mapping legal? Judges the result alone: it shares with placer and router only the numbering of the mesh."""
+"""Is a mapping legal? Judges the result alone.
+
+It shares with placer and router the numbering of the mesh, who gets which share of a tile (`spread`, `multicast`), how
+large a buffer is (`banks.buffering`) and what a section claims (`claim`), and nothing of how they went about it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from math import isclose
 
 from rdusim.arch.types import Arch, Socket
 from rdusim.errors import Problem
 from rdusim.mapping.allocate import ALIGNMENT, lifetimes_of
+from rdusim.mapping.check_banks import check_banks
 from rdusim.mapping.check_routes import check_routes
+from rdusim.mapping.claim import capacity, claimed_cycles
 from rdusim.mapping.mesh import Mesh, mesh_of
 from rdusim.mapping.types import MappedSection, Mapping, Placement, SiteKind, flows_of
 from rdusim.program.types import Program, Section
@@ -26,8 +33,9 @@ def check(mapping: Mapping, arch: Arch, mesh: Mesh | None = None) -> list[Proble
     for section, mapped in zip(mapping.program.sections, mapping.sections, strict=False):
         of_section = [*_budget(section, arch.socket), *_streams(section), *_sites(section, mapped, mesh)]
         of_section += _scratchpads(section, mapped, arch.socket)
+        of_section += check_banks(section, mapped, arch.socket.tile.pmu)
         # Routes of misplaced or unknown stages would only repeat what was said.
-        of_section = of_section or check_routes(section, mapped, mesh)
+        of_section = of_section or [*check_routes(section, mapped, mesh), *_rate(section, mapped, mapping, arch)]
         problems += [Problem(message=text, field=f"section {section.name!r}") for text in of_section]
     return problems
 
@@ -154,6 +162,17 @@ def _sites(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]
                 site = mesh.sites[switch]
                 yield f"the {site.kind.name} at {_where(site.tile, site.row, site.col)} is used {count} times"
     yield from (f"stage {name!r} is placed but does not exist" for name in placed.keys() - _names(section))
+
+
+def _rate(section: Section, mapped: MappedSection, mapping: Mapping, arch: Arch) -> Iterator[str]:
+    """The stated claim is the section's, and the slowdown what its busiest link makes of it."""
+    claimed = claimed_cycles(section, mapping.allocations, arch)
+    if not isclose(mapped.claimed, claimed, abs_tol=1e-9):
+        yield f"it asks for {claimed:.0f} cycles, not {mapped.claimed:.0f}"
+        return
+    slowdown = max(1.0, mapped.link_load * arch.socket.tile.rdn.vector_links / capacity(claimed, arch))
+    if not isclose(mapped.slowdown, slowdown):
+        yield f"its links slow it down by {slowdown:.3f}, not {mapped.slowdown:.3f}"
 
 
 def _names(section: Section) -> set[str]:

@@ -1,44 +1,48 @@
-"""Do routes bring every byte from its sources to its targets? Read off the links alone, as laws at each switch.
+"""Do routes bring every byte from its sources to its targets? Judged net by net, then by what all nets add up to.
 
-Point to point: what comes in or starts at a switch goes on or ends there, so the links make up paths from sources to
-targets. Multicast: no link carries more than reaches its tail from elsewhere (a switch may copy but not invent), the
-whole part reaches each target of it, and so does a way from each source of it. The top-level network counts as one
-more switch.
-
-Links do not say whose share they carry. So for a multicast from several sources these laws are necessary, not
-sufficient: a missing link is excused where each source still has another way over links that are loaded enough.
+Each net must be a tree: it starts at its source, or comes in there by a port; each link starts where an earlier one of
+the net has come by; no switch is entered twice; it reaches all its targets and has no other ends. Together the nets of
+a flow must deliver what `deliveries` says, from whom to whom, and load the links as the route states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rdusim.mapping.deliveries import deliveries
 from rdusim.mapping.mesh import Floats, Ints, Mesh
-from rdusim.mapping.multicast import parts_of, shares
+from rdusim.mapping.nets import columns
 from rdusim.mapping.types import Flow, MappedSection, Route, flows_of
 from rdusim.program.types import Section, Stream
 
 # Sums of shares of a tile in floating point: relative to the tile.
 TOLERANCE = 1e-9
 
+Bools = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Tables:
-    """All routes at once. `tail`, `head`: nodes (route x (switches + 1) + switch) of each link; by node, in tiles:
-    `supply` what starts there and `demand` what ends there. `broken`: routes with links that do not exist."""
+    """All nets of a section. By net: `route`, `source`, `bytes`; links and targets with the net of each.
+
+    `tail`, `head`: ends of the links, `mesh.switches` for the TLN. `enters`, `leaves`: nets with a port in, a port out.
+    """
 
     route: Ints
+    source: Ints
+    bytes: Floats
+    target: Ints
+    target_net: Ints
+    link: Ints
+    link_net: Ints
     tail: Ints
     head: Ints
-    load: Floats
-    supply: Floats
-    demand: Floats
-    broken: NDArray[np.bool_]
+    enters: Bools
+    leaves: Bools
 
 
 def check_routes(section: Section, mapped: MappedSection, mesh: Mesh) -> list[str]:
@@ -49,147 +53,163 @@ def check_routes(section: Section, mapped: MappedSection, mesh: Mesh) -> list[st
     routes = [mapped.routes[stream.name] for stream in flows]
     if any(len(route.links) != len(route.tile_load) for route in routes):
         return [*problems, "a route has links without loads"]
-    if not flows:
-        return problems
-    tables = _tables(section, mapped, flows, routes, mesh)
-    copies = np.array([isinstance(flow, Stream) and flow.multicast for flow in flows])
-    ends = list(_ends(section, mapped, flows, mesh))
-    cut = np.where(copies, _cut_trees(tables, copies, flows, ends), _cut_paths(tables, len(flows)))
-    for flow, lost, broken in zip(flows, cut.tolist(), tables.broken.tolist(), strict=True):
-        if broken:
+    tables = _tables(routes, mesh)
+    broken = _routes_with(tables, tables.link_net[~mesh.exists(tables.link)], len(flows))
+    if not broken.any():
+        cut = _routes_with(tables, _no_trees(tables, mesh), len(flows))
+        cut |= _undelivered(tables, section, mapped, flows, mesh)
+    else:
+        cut = np.zeros_like(broken)
+    false = _false_loads(tables, routes, flows, mesh)
+    for flow, missing, lost, wrong in zip(flows, broken.tolist(), cut.tolist(), false.tolist(), strict=True):
+        if missing:
             problems.append(f"the route of stream {flow.name!r} uses a link that does not exist")
         elif lost:
             problems.append(f"the route of stream {flow.name!r} does not bring every byte to its targets")
-    problems += _link_load(section, mapped, mesh)
-    return problems
+        elif wrong:
+            problems.append(f"the loads of stream {flow.name!r} are not those of its nets")
+    return [*problems, *_link_load(flows, routes, mapped, mesh)]
 
 
-def _tables(
-    section: Section,
-    mapped: MappedSection,
-    flows: Sequence[Flow],
-    routes: Sequence[Route],
-    mesh: Mesh,
-) -> _Tables:
-    size = mesh.switches + 1
-    lengths = [len(route.links) for route in routes]
-    route = np.repeat(np.arange(len(routes)), lengths)
-    link = np.fromiter(chain.from_iterable(route.links for route in routes), np.int64, route.size)
-    load = np.fromiter(chain.from_iterable(route.tile_load for route in routes), np.float64, route.size)
-    load /= np.repeat([float(max(1, flow.sent_bytes)) for flow in flows], lengths)
-    good = mesh.exists(link)
-    broken = np.bincount(route[~good], minlength=len(routes)) > 0
-    route, load = route[good], load[good]
-    tail, head = mesh.ends(link[good])
-    supply, demand = np.zeros(len(routes) * size), np.zeros(len(routes) * size)
-    for number, (sources, targets) in enumerate(_ends(section, mapped, flows, mesh)):
-        # A stream without bytes has nothing to bring: its route is not judged.
-        if flows[number].tile_bytes:
-            flow = flows[number]
-            if isinstance(flow, Stream) and flow.multicast and sources.size:
-                share = 1 / shares(sources, targets, flow.parts)
-                for holders, readers in parts_of(sources, targets, flow.parts):
-                    np.add.at(supply, number * size + holders, share)
-                    demand[number * size + readers] = share * holders.size
-            else:
-                supply[number * size + sources] += 1 / max(1, sources.size)
-                demand[number * size + targets] += 1 / max(1, targets.size)
-    first = route * size
+def _tables(routes: Sequence[Route], mesh: Mesh) -> _Tables:
+    parts = [columns(route.nets) for route in routes]
+    counts = [len(part) for part in parts]
+    base = np.cumsum([0, *counts])
+
+    def owners(firsts: list[Ints]) -> Ints:
+        sizes = [np.diff(first) for first in firsts]
+        return _cat([np.repeat(np.arange(size.size) + at, size) for size, at in zip(sizes, base, strict=False)])
+
+    link, link_net = _cat([part.link for part in parts]), owners([part.first_link for part in parts])
+    tail, head = mesh.ends(link)
+    nets = int(base[-1])
     return _Tables(
-        route=route, tail=first + tail, head=first + head, load=load, supply=supply, demand=demand, broken=broken
+        route=np.repeat(np.arange(len(routes)), counts),
+        source=_cat([part.source for part in parts]),
+        bytes=np.concatenate([np.zeros(0), *(part.bytes for part in parts)]),
+        target=_cat([part.target for part in parts]),
+        target_net=owners([part.first_target for part in parts]),
+        link=link,
+        link_net=link_net,
+        tail=tail,
+        head=head,
+        enters=np.bincount(link_net[tail == mesh.switches], minlength=nets) > 0,
+        leaves=np.bincount(link_net[head == mesh.switches], minlength=nets) > 0,
     )
 
 
-def _ends(section: Section, mapped: MappedSection, flows: Sequence[Flow], mesh: Mesh) -> Iterator[tuple[Ints, Ints]]:
-    """Switches where each flow starts and where it ends; memory is behind the top-level network."""
+def _routes_with(tables: _Tables, nets: Ints, routes: int) -> Bools:
+    found: Bools = np.bincount(tables.route[nets], minlength=routes) > 0
+    return found
+
+
+def _no_trees(tables: _Tables, mesh: Mesh) -> Ints:
+    """Nets that are no trees from their source to their targets. Links exist."""
+    size, outside = mesh.tile_switches, mesh.switches
+    corner = tables.source // size * size
+    number = np.arange(tables.link.size)
+    comes, goes = tables.tail == outside, tables.head == outside
+
+    def place(net: Ints, switch: Ints) -> Ints:
+        """A node of a net. Links never leave a tile, so a switch of another one can only be a source or a target."""
+        node: Ints = net * size + np.clip(switch - corner[net], 0, size - 1)
+        return node
+
+    # When each node has been reached: by which link, or -1 at once.
+    reached = np.full(tables.source.size * size, tables.link.size, dtype=np.int64)
+    starts = np.flatnonzero(~tables.enters)
+    at_head = place(tables.link_net, tables.head)[~goes]
+    reached[at_head] = number[~goes]
+    again = reached[at_head] != number[~goes]
+    start = place(starts, tables.source[starts])
+    again_at_start = reached[start] < tables.link.size
+    reached[start] = -1
+    early = reached[place(tables.link_net, tables.tail)] >= number
+    far = tables.tail // size * size != corner[tables.link_net]
+    wrong_entry = (tables.head != tables.source[tables.link_net]) | (
+        np.concatenate(([-1], tables.link_net[:-1])) == tables.link_net
+    )
+    missed = reached[place(tables.target_net, tables.target)] == tables.link.size
+    missed |= tables.target // size * size != corner[tables.target_net]
+    ends = np.zeros(reached.size, dtype=np.bool_)
+    ends[place(tables.link_net, tables.tail)[~comes]] = True
+    ends[place(tables.target_net, tables.target)] = True
+    return np.concatenate(
+        (
+            tables.link_net[~goes][again],
+            starts[again_at_start],
+            tables.link_net[~comes & (early | far)],
+            tables.link_net[comes & wrong_entry],
+            tables.target_net[missed],
+            tables.link_net[~goes][~ends[at_head]],
+            np.flatnonzero(np.bincount(tables.target_net, minlength=tables.source.size) == 0),
+        )
+    )
+
+
+def _undelivered(tables: _Tables, section: Section, mapped: MappedSection, flows: Sequence[Flow], mesh: Mesh) -> Bools:
+    """Routes whose nets do not add up to what the flow must deliver, or that reach memory elsewhere than by AGCUs."""
     pcus = {placed.stage: mesh.switches_of(placed.pcus) for placed in mapped.placements}
     pmus = {placed.stage: mesh.switches_of(placed.pmus) for placed in mapped.placements}
-    memory = np.array([mesh.switches], dtype=np.int64)
-    stores = {stream.name for stream in section.stores}
-    for flow in flows:
-        if isinstance(flow, Stream):
-            sources = pmus[flow.source] if pmus[flow.source].size else pcus[flow.source]
-            targets = pcus[flow.target] if pcus[flow.target].size else pmus[flow.target]
-            # A stage without units: nothing to bring, nowhere to bring it.
-            yield (sources, targets) if sources.size and targets.size else (sources[:0], targets[:0])
-        else:
-            sites = pmus[flow.stage] if pmus[flow.stage].size else pcus[flow.stage]
-            ends = (sites, memory) if flow.name in stores else (memory, sites)
-            yield ends if sites.size else (sites, sites)
+    due = deliveries(flows, {store.name for store in section.stores}, pcus, pmus, mesh)
+    outside = mesh.switches
+    source = np.where(tables.enters, outside, tables.source)
+    gone = np.flatnonzero(tables.leaves)
+    # A net whose only target is its own door goes out; a unit there may take the share on its way.
+    only = np.bincount(tables.target_net, minlength=source.size) == 1
+    door = np.full(source.size, -1, dtype=np.int64)
+    out = tables.head == outside
+    door[tables.link_net[out]] = tables.tail[out]
+    maybe = (tables.leaves & only)[tables.target_net] & (tables.target == door[tables.target_net])
+    sure, perhaps = tables.target_net[~maybe], tables.target_net[maybe]
+    net = np.concatenate((sure, gone, perhaps))
+    flow = np.concatenate((due.flow, tables.route[net]))
+    begin = np.concatenate((due.source, source[net]))
+    end = np.concatenate((due.target, tables.target[~maybe], np.full(gone.size, outside), tables.target[maybe]))
+    sizes = np.array([max(1.0, float(of.sent_bytes)) for of in flows])
+    amount = np.concatenate((due.bytes, tables.bytes[net])) / sizes[flow]
+    kind = np.repeat([0, 1, 1, 2], [due.bytes.size, sure.size, gone.size, perhaps.size])
+    keys, index = np.unique((flow * (outside + 1) + begin) * (outside + 1) + end, return_inverse=True)
+    owed, brought, possible = (np.bincount(index[kind == of], amount[kind == of], keys.size) for of in (0, 1, 2))
+    wrong = (owed < brought - TOLERANCE) | (owed > brought + possible + TOLERANCE)
+    found: Bools = np.bincount(keys[wrong] // (outside + 1) ** 2, minlength=len(flows)) > 0
+    memory = np.array([not isinstance(flow, Stream) for flow in flows], dtype=np.bool_)[tables.route]
+    at = np.where(tables.leaves, door, tables.source)
+    astray = memory & (tables.enters | tables.leaves) & ~np.isin(at, mesh.agcus)
+    return found | _routes_with(tables, np.flatnonzero(astray), len(flows))
 
 
-def _cut_paths(tables: _Tables, routes: int) -> NDArray[np.bool_]:
-    """Routes with a switch where bytes appear or vanish."""
-    nodes = tables.supply.size
-    lost = tables.supply - tables.demand
-    lost += np.bincount(tables.head, tables.load, nodes) - np.bincount(tables.tail, tables.load, nodes)
-    wrong: NDArray[np.bool_] = np.any((abs(lost) > TOLERANCE).reshape(routes, -1), axis=1)
-    return wrong
+def _false_loads(tables: _Tables, routes: Sequence[Route], flows: Sequence[Flow], mesh: Mesh) -> Bools:
+    """Routes that state other loads of their links than those of their nets."""
+    stated_route = np.repeat(np.arange(len(routes)), [len(route.links) for route in routes])
+    stated = np.array([link for route in routes for link in route.links], dtype=np.int64)
+    load = np.array([load for route in routes for load in route.tile_load], dtype=np.float64)
+    route = np.concatenate((stated_route, tables.route[tables.link_net]))
+    keys, index = np.unique(
+        route * mesh.links + np.clip(np.concatenate((stated, tables.link)), 0, mesh.links - 1), return_inverse=True
+    )
+    amount = np.concatenate((load, -tables.bytes[tables.link_net]))
+    sizes = np.array([max(1.0, float(flow.sent_bytes)) for flow in flows])
+    off = abs(np.bincount(index, amount, keys.size)) > TOLERANCE * sizes[keys // mesh.links]
+    found: Bools = np.bincount(keys[off] // mesh.links, minlength=len(routes)) > 0
+    return found
 
 
-def _cut_trees(
-    tables: _Tables, copies: NDArray[np.bool_], flows: Sequence[Flow], ends: Sequence[tuple[Ints, Ints]]
-) -> NDArray[np.bool_]:
-    """Routes that copy and yet leave a target without the whole tile, or without a way from one of the sources."""
-    nodes = tables.supply.size // copies.size
-    there = tables.supply + np.bincount(tables.head, tables.load, tables.supply.size)
-    missing = there < tables.demand - TOLERANCE
-    wrong: NDArray[np.bool_] = np.any(missing.reshape(copies.size, -1), axis=1)
-    # No way turns round, so what a link carries did not come in over its reverse.
-    wrong[tables.route[tables.load > there[tables.tail] - _reverse(tables) + TOLERANCE]] = True
-    for number in np.flatnonzero(copies & ~wrong).tolist():
-        mine = slice(*np.searchsorted(tables.route, (number, number + 1)).tolist())
-        first, flow = number * nodes, flows[number]
-        assert isinstance(flow, Stream)
-        if not ends[number][0].size:
-            continue
-        onward: dict[int, list[int]] = {}
-        for tail, head in zip((tables.tail[mine] - first).tolist(), (tables.head[mine] - first).tolist(), strict=True):
-            onward.setdefault(tail, []).append(head)
-        wrong[number] = any(
-            _separates(onward, holders.tolist(), readers.tolist())
-            for holders, readers in parts_of(*ends[number], flow.parts)
-        )
-    return wrong
-
-
-def _reverse(tables: _Tables) -> Floats:
-    """For each link the load of the one that leads back."""
-    if not tables.load.size:
-        return tables.load
-    size = tables.supply.size
-    key, back = tables.tail * size + tables.head, tables.head * size + tables.tail
-    order = np.argsort(key)
-    at = order[np.minimum(np.searchsorted(key[order], back), key.size - 1)]
-    return np.where(key[at] == back, tables.load[at], 0.0)
-
-
-def _separates(onward: Mapping[int, Sequence[int]], sources: list[int], targets: list[int]) -> bool:
-    """Whether some source has no way to some target. Each switch collects, as bits, the sources that reach it."""
-    seen = {source: 1 << number for number, source in enumerate(sources)}
-    fresh = set(sources)
-    while fresh:
-        gained = set()
-        for at in fresh:
-            new = seen[at]
-            for head in onward.get(at, ()):
-                before = seen.get(head, 0)
-                if before | new != before:
-                    seen[head] = before | new
-                    gained.add(head)
-        fresh = gained
-    everyone = (1 << len(sources)) - 1
-    return any(seen.get(target, 0) != everyone for target in targets)
-
-
-def _link_load(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]:
+def _link_load(flows: Sequence[Flow], routes: Sequence[Route], mapped: MappedSection, mesh: Mesh) -> Iterator[str]:
     """The stated load of the busiest link is that of the routes."""
     loads = np.zeros(mesh.links)
-    for stream in flows_of(section):
-        if (route := mapped.routes.get(stream.name)) is not None:
-            links = np.array(route.links, dtype=np.int64)
-            known = (links >= 0) & (links < mesh.links)
-            loads[links[known]] += np.array(route.tile_load)[known] * stream.tiles
-    busiest = float(loads[: mesh.mesh_links].max(initial=0.0)) / mesh.vector_links
+    for flow, route in zip(flows, routes, strict=True):
+        links = np.array(route.links, dtype=np.int64)
+        known = (links >= 0) & (links < mesh.links)
+        np.add.at(loads, links[known], np.array(route.tile_load)[known] * flow.tiles)
+    loads = loads[: mesh.mesh_links] / mesh.vector_links
+    busiest = float(loads.max(initial=0.0))
     if abs(busiest - mapped.link_load) > TOLERANCE * max(1.0, busiest):
         yield f"the busiest link carries {busiest:.0f} bytes, not {mapped.link_load:.0f}"
+    at = mapped.busiest_link
+    if (busiest > 0.0 or at >= 0) and not (0 <= at < loads.size and loads[at] >= busiest * (1 - TOLERANCE)):
+        yield f"link {at} is not the busiest one"
+
+
+def _cat(parts: Sequence[Ints]) -> Ints:
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])

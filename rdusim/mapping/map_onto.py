@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as PyMapping
+
+import numpy as np
+
 from rdusim.arch.types import Arch, Socket
 from rdusim.errors import MappingError, Problem
 from rdusim.mapping.allocate import allocate
+from rdusim.mapping.banks import assign
 from rdusim.mapping.check import check
+from rdusim.mapping.claim import capacity, claimed_cycles, flow_cycles
+from rdusim.mapping.improve import fixed, improve
 from rdusim.mapping.launch import check_options, launches
 from rdusim.mapping.mesh import Mesh, mesh_of
-from rdusim.mapping.place import Window, place, windows
-from rdusim.mapping.route import route
-from rdusim.mapping.types import MapOptions, MappedSection, Mapping
-from rdusim.program.types import Program
+from rdusim.mapping.negotiate import Limits
+from rdusim.mapping.order import dear_of
+from rdusim.mapping.place import Window, whole, windows
+from rdusim.mapping.route import routes_of
+from rdusim.mapping.types import Allocation, MapOptions, MappedSection, Mapping, Placement
+from rdusim.program.types import Program, Section
 
 
-def map_onto(program: Program, arch: Arch, options: MapOptions | None = None) -> Mapping:
+def map_onto(
+    program: Program,
+    arch: Arch,
+    options: MapOptions | None = None,
+    sites: PyMapping[str, Placement] | None = None,
+) -> Mapping:
     """Sites, routes, memory and schedule for `program`; every result has passed `check`.
+
+    `sites`: by stage, instead of those that the placer would choose.
 
     Raises MappingError (what does not fit, and where) and OptionError (options that exclude each other).
     """
@@ -26,21 +42,56 @@ def map_onto(program: Program, arch: Arch, options: MapOptions | None = None) ->
     mesh = mesh_of(arch.socket)
     allocations, peak_bytes = allocate(program.buffers, arch.socket.memory)
     shares = _shares(program, mesh)
-    placements = [place(section, mesh, shares.get(number)) for number, section in enumerate(program.sections)]
-    sections = []
-    for section, placed in zip(program.sections, placements, strict=True):
-        routes, link_load = route(section, placed, mesh)
-        sections.append(MappedSection(section=section, placements=placed, routes=routes, link_load=link_load))
+    sections = [
+        _mapped(section, shares.get(number, whole(mesh)), allocations, sites or {}, options, mesh, arch)
+        for number, section in enumerate(program.sections)
+    ]
     mapping = Mapping(
         program=program,
         sections=tuple(sections),
         allocations=allocations,
-        launches=launches(program, placements, mesh, options),
+        launches=launches(program, [section.placements for section in sections], mesh, options),
         peak_bytes=peak_bytes,
     )
     if problems := check(mapping, arch, mesh):
         raise MappingError(*problems)
     return mapping
+
+
+def _mapped(
+    section: Section,
+    window: Window,
+    allocations: PyMapping[str, Allocation],
+    given: PyMapping[str, Placement],
+    options: MapOptions,
+    mesh: Mesh,
+    arch: Arch,
+) -> MappedSection:
+    """Sites within `window`, but for those that are given, and routes within what the links carry."""
+    claimed = claimed_cycles(section, allocations, arch)
+    own = flow_cycles(section, allocations, arch, claimed)
+    limits = Limits(
+        all_flows=capacity(claimed, arch),
+        of_flow=np.array([capacity(cycles, arch) for cycles in own], dtype=np.float64),
+    )
+    placed = (
+        fixed(section, mesh, window, limits, given)
+        if any(stage.name in given for stage in section.stages)
+        else improve(
+            section, mesh, window, limits, dear_of(arch.socket, mesh), seed=options.seed, effort=options.effort
+        )
+    )
+    sites, routing = placed.sites, placed.routing
+    return MappedSection(
+        section=section,
+        placements=sites.placements(mesh),
+        routes=routes_of(routing, section, sites.pcus, sites.pmus, mesh),
+        link_load=routing.link_load / mesh.vector_links,
+        busiest_link=routing.busiest_link,
+        claimed=claimed,
+        slowdown=max(1.0, routing.link_load / limits.all_flows),
+        sram=assign(section, arch.socket.tile.pmu),
+    )
 
 
 def _too_wide(program: Program, socket: Socket) -> list[Problem]:

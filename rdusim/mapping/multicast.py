@@ -6,21 +6,25 @@ that all shares of a tile are equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import numpy as np
 
 from rdusim.mapping.mesh import Ints
+from rdusim.mapping.spread import ranges
 
 
-def parts_of(sources: Ints, targets: Ints, parts: int) -> Iterator[tuple[Ints, Ints]]:
-    """Sources and targets (switches) of each part."""
+def holders_of(sources: Ints, targets: Ints, parts: int) -> tuple[Ints, Ints]:
+    """Sources of the parts, ascending by part, and the part of each: one for every share of the tile."""
     count = min(parts, targets.size)
-    holders = max(1, sources.size // count)
-    for part in range(count):
-        first = part * sources.size // count
-        yield (
-            sources[first : first + holders],
-            targets[part * targets.size // count : (part + 1) * targets.size // count],
-        )
+    held = np.full(count, max(1, sources.size // count), dtype=np.int64)
+    at, part = ranges(np.arange(count, dtype=np.int64) * sources.size // count, held)
+    return sources[at], part
+
+
+def readers_of(targets: Ints, parts: int) -> Ints:
+    """The part that each target reads, ascending."""
+    count = min(parts, targets.size)
+    bounds = np.arange(count + 1, dtype=np.int64) * targets.size // count
+    return np.repeat(np.arange(count), np.diff(bounds))
 
 
 def shares(sources: Ints, targets: Ints, parts: int) -> int:

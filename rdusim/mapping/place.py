@@ -30,31 +30,85 @@ class Window:
         return self.end - self.first
 
 
-def place(section: Section, mesh: Mesh, window: Window | None = None) -> tuple[Placement, ...]:
-    """Sites within `window` (everywhere by default). The section must fit: see `whole` and `windows`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How stages lie on the curve: numbers of the stages in the order they follow each other, rows of a band."""
+
+    order: tuple[int, ...]
+    band: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sites:
+    """Switches of the PCUs and the PMUs of each stage, by its name."""
+
+    pcus: dict[str, Ints]
+    pmus: dict[str, Ints]
+
+    def placements(self, mesh: Mesh) -> tuple[Placement, ...]:
+        """The same as sites, in the order of the stages."""
+        sites = mesh.sites
+        return tuple(
+            Placement(
+                stage=name,
+                pcus=tuple(sites[switch] for switch in self.pcus[name].tolist()),
+                pmus=tuple(sites[switch] for switch in self.pmus[name].tolist()),
+            )
+            for name in self.pcus
+        )
+
+
+def place(
+    section: Section, mesh: Mesh, window: Window | None = None, layout: Layout | None = None
+) -> tuple[Placement, ...]:
+    """Sites within `window` (everywhere by default), by `constructive` without a layout.
+
+    The section must fit: see `whole` and `windows`.
+    """
     window = window or whole(mesh)
-    pcus = np.array([stage.pcus for stage in section.stages], dtype=np.int64)
-    pmus = np.array([stage.pmus for stage in section.stages], dtype=np.int64)
-    lengths = np.maximum(pcus, pmus).astype(np.float64)
-    # Where one kind is short the runs are squeezed: units of the short kind then come from the nearest free site.
-    lengths *= min(1.0, mesh.tiles * window.slots / max(1.0, lengths.sum()))
+    return lay(section, mesh, window, layout or constructive(section, mesh, window)).placements(mesh)
+
+
+def lay(section: Section, mesh: Mesh, window: Window, layout: Layout) -> Sites:
+    """Sites within `window` under a layout."""
+    stages = [section.stages[number] for number in layout.order]
+    pcus = np.array([stage.pcus for stage in stages], dtype=np.int64)
+    pmus = np.array([stage.pmus for stage in stages], dtype=np.int64)
+    lengths = lengths_of(section, mesh, window)[list(layout.order)]
     ends = np.cumsum(lengths)
-    cuts = _cuts(ends, mesh, window, sum(stream.agcus for stream in (*section.loads, *section.stores)))
-    curve = _curve(mesh, _band(lengths))
+    cuts = cuts_of(ends[None, :], mesh, window, agcus_of(section))[0]
+    curve = curve_of(mesh, layout.band)
     found = []
     for parity, counts in ((0, pcus), (1, pmus)):
         axis, squares = _free(mesh, window, curve, parity)
         wanted = _slots(_spread(counts, ends - lengths, lengths), cuts, window)
         found.append(np.split(squares[_nearest(wanted, axis)], np.cumsum(counts)[:-1]))
-    sites = mesh.sites
-    return tuple(
-        Placement(
-            stage=stage.name,
-            pcus=tuple(sites[switch] for switch in of_pcus.tolist()),
-            pmus=tuple(sites[switch] for switch in of_pmus.tolist()),
-        )
-        for stage, of_pcus, of_pmus in zip(section.stages, *found, strict=True)
+    by_number = {number: parts for number, *parts in zip(layout.order, *found, strict=True)}
+    return Sites(
+        pcus={stage.name: by_number[number][0] for number, stage in enumerate(section.stages)},
+        pmus={stage.name: by_number[number][1] for number, stage in enumerate(section.stages)},
     )
+
+
+def constructive(section: Section, mesh: Mesh, window: Window) -> Layout:
+    """Stages in the order of the program, bands in which a stage of mean size is about as wide as it is high."""
+    lengths = lengths_of(section, mesh, window)
+    return Layout(order=tuple(range(len(section.stages))), band=_band(lengths))
+
+
+def lengths_of(section: Section, mesh: Mesh, window: Window) -> Floats:
+    """Slots of each stage.
+
+    Where one kind is short the runs are squeezed: units of the short kind then come from the nearest free site.
+    """
+    lengths = np.array([max(stage.pcus, stage.pmus) for stage in section.stages], dtype=np.float64)
+    squeezed: Floats = lengths * min(1.0, mesh.tiles * window.slots / max(1.0, lengths.sum()))
+    return squeezed
+
+
+def agcus_of(section: Section) -> int:
+    """AGCU contexts of all loads and stores."""
+    return sum(stream.agcus for stream in (*section.loads, *section.stores))
 
 
 def whole(mesh: Mesh) -> Window:
@@ -80,7 +134,7 @@ def _band(lengths: Floats) -> int:
     return max(1, round((2 * float(used.mean())) ** 0.5)) if used.size else 1
 
 
-def _curve(mesh: Mesh, band: int) -> Ints:
+def curve_of(mesh: Mesh, band: int) -> Ints:
     """The squares of a tile in the order of the curve: bands from top to bottom, to and fro, columns up and down."""
     squares = np.arange(mesh.tile_switches, dtype=np.int64).reshape(mesh.rows, mesh.cols)
     pieces = []
@@ -91,24 +145,28 @@ def _curve(mesh: Mesh, band: int) -> Ints:
     return np.concatenate(pieces)
 
 
-def _cuts(ends: Floats, mesh: Mesh, window: Window, agcus: int) -> Floats:
+def cuts_of(ends: Floats, mesh: Mesh, window: Window, agcus: int) -> Floats:
     """Where on the run of all stages each tile begins; equal shares, moved to a stage's end if one is near.
 
-    Tiles are taken as sites and AGCUs ask for: a stage reads memory through the AGCUs of its own tile.
+    `ends` of the stages: one row for each order of them, and so is the result. Tiles are taken as sites and AGCUs ask
+    for: a stage reads memory through the AGCUs of its own tile.
     """
-    total = float(ends[-1]) if ends.size else 0.0
+    total = float(ends[0, -1]) if ends.size else 0.0
     by_agcus = ceil(agcus / max(1, mesh.agcus.shape[1]))
     tiles = min(mesh.tiles, max(1, ceil(total / window.slots), by_agcus)) if window.slots else 1
     share = total / tiles
-    cuts = [0.0]
+    cuts = np.zeros((ends.shape[0], tiles))
     for number in range(1, tiles):
-        lowest = max(cuts[-1], total - (tiles - number) * window.slots)
-        highest = max(lowest, min(total, cuts[-1] + window.slots))
-        target = float(min(highest, max(lowest, round(number * share))))
-        near = float(ends[np.argmin(np.abs(ends - target))])
+        before = cuts[:, number - 1]
+        lowest = np.maximum(before, total - (tiles - number) * window.slots)
+        highest = np.maximum(lowest, np.minimum(total, before + window.slots))
+        target = np.minimum(highest, np.maximum(lowest, round(number * share)))
+        away = abs(ends - target[:, None]).argmin(axis=1)
+        near = np.take_along_axis(ends, away[:, None], axis=1)[:, 0]
         # A quarter of a share keeps the tiles, and with them the AGCUs, evenly used.
-        cuts.append(near if lowest <= near <= highest and abs(near - target) <= share / 4 else target)
-    return np.array(cuts)
+        fits = (lowest <= near) & (near <= highest) & (abs(near - target) <= share / 4)
+        cuts[:, number] = np.where(fits, near, target)
+    return cuts
 
 
 def _free(mesh: Mesh, window: Window, curve: Ints, parity: int) -> tuple[Ints, Ints]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as PyMapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,10 +25,15 @@ class Orchestration(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOptions:
-    """How a program is put onto a machine. `kernel_looping` needs hardware orchestration."""
+    """How a program is put onto a machine. `kernel_looping` needs hardware orchestration.
+
+    `effort`: rounds of the search for a better placement, 0 for none; `seed` of its dice. Equal seeds, equal mappings.
+    """
 
     orchestration: Orchestration = Orchestration.HARDWARE
     kernel_looping: bool = False
+    seed: int = 0
+    effort: int = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +60,9 @@ class Net:
     """One share of a tile on its way: a tree of links on one hardware tile, from one switch to all `targets`.
 
     `source`: the switch where it starts, at a unit, or at the head of the port by which it comes in. `targets`:
-    switches of units, or the tail of the port by which it goes out. `links`: numbers of the links and ports, each
-    after the one that feeds it. `bytes`: of one tile of the stream; every link of the tree carries them once.
+    switches of the units that take it; of a net that only goes out, the tail of its port. `links`: numbers of the links
+    and ports, each after the one that feeds it. `bytes`: of one tile of the stream; every link of the tree carries them
+    once.
     """
 
     source: int
@@ -95,7 +102,7 @@ class Route:
     tile_load: tuple[float, ...]
     die_crossing_bytes: float
     tln_bytes: float
-    nets: tuple[Net, ...] = ()
+    nets: Sequence[Net] = ()
     sequenced: bool = False
 
 

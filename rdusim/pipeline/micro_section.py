@@ -18,7 +18,7 @@ DTYPES: Final[tuple[DType, ...]] = get_args(DType)
 SIMD: Final = ("elements", "operations", "tails", "passes", "reduction", "dtype")
 SYSTOLIC: Final = ("batch", "m", "n", "k", "dtype")
 STREAM: Final = ("from", "to", "tile_bytes", "tiles", "depth", "multicast", "parts", "resends", "resident")
-MEMORY: Final = ("stage", "tile_bytes", "tiles", "prefetch", "agcus", "contiguous", "gathered")
+MEMORY: Final = ("stage", "tile_bytes", "tiles", "prefetch", "agcus", "contiguous", "gathered", "moving")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +191,7 @@ class _Reader:
             agcus=self._number(keys.get("agcus"), f"{where}.agcus", 1),
             contiguous=Bytes(self._number(keys.get("contiguous"), f"{where}.contiguous", size)),
             gathered=self._flag(keys.get("gathered"), f"{where}.gathered"),
+            moving=self._flag(keys.get("moving"), f"{where}.moving"),
         )
 
     def _stage_name(self, node: Node | None, where: str, parent: Node) -> str:

@@ -90,7 +90,7 @@ class Stages:
         def make() -> Program:
             graph = self.graph(shape)
             self.observe(f"lowering {_said(shape)}")
-            return lower(graph, self.arch, self._lower_options())
+            return lower(graph, self.arch, self.lower_options())
 
         return self.cache.get(make, "program", *self._lowered(shape))
 
@@ -98,9 +98,9 @@ class Stages:
         def make() -> Mapping:
             program = self.program(shape)
             self.observe(f"mapping {_said(shape)}")
-            return map_onto(program, self.arch, self._map_options())
+            return map_onto(program, self.arch, self.map_options())
 
-        return self.cache.get(make, "mapping", *self._lowered(shape), self._map_options())
+        return self.cache.get(make, "mapping", *self._lowered(shape), self.map_options())
 
     def trace(self, shape: RunShape) -> Trace:
         options = SimulateOptions(engine=self.request.engine)
@@ -110,7 +110,7 @@ class Stages:
             self.observe(f"simulating {_said(shape)}")
             return simulate(mapping, self.arch, options)
 
-        return self.cache.get(make, "trace", *self._lowered(shape), self._map_options(), options)
+        return self.cache.get(make, "trace", *self._lowered(shape), self.map_options(), options)
 
     def report(self) -> Report:
         """The answer to the whole request."""
@@ -157,9 +157,9 @@ class Stages:
         )
 
     def _lowered(self, shape: RunShape) -> tuple[object, ...]:
-        return self.request.model, shape, self.arch, self._lower_options()
+        return self.request.model, shape, self.arch, self.lower_options()
 
-    def _lower_options(self) -> LowerOptions:
+    def lower_options(self) -> LowerOptions:
         return LowerOptions(
             fusion=self.plan.fusion,
             sockets=self.sockets,
@@ -167,7 +167,7 @@ class Stages:
             cut_after=self.request.cut_after,
         )
 
-    def _map_options(self) -> MapOptions:
+    def map_options(self) -> MapOptions:
         return MapOptions(orchestration=self.plan.orchestration, kernel_looping=self.plan.kernel_looping)
 
 

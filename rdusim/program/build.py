@@ -38,6 +38,7 @@ def build(run: Candidate, name: str, budget: Budget, share: float = 1.0) -> Sect
         repeats=sketch.block.repeats,
         flops=float(sum(flops(operator) for operator in sketch.operators(run.first, run.end))),
         carried=sketch.block.carried,
+        loops=tuple(parts for _, parts in run.cut.parts),
     )
 
 
@@ -55,6 +56,12 @@ def _stages(run: Candidate, names: Sequence[str], widths: Sequence[int], pmus: S
             work=sketch.work(group.index, cut),
             collective=sketch.collective(group.index, cut) if group.compute is Compute.COLLECTIVE else None,
             sram=Bytes(run.sram[index]),
+            made=group.made,
+            loops=cut.loops(sketch.passing[group.index]),
+            labels={
+                operator.name: cut.cuts(sketch.flows.operators[operator.name].labels.items())
+                for operator in group.operators
+            },
         )
         for index, group in enumerate(sketch.groups[run.first : run.end])
     ]
@@ -80,6 +87,8 @@ def _stream(run: Candidate, stream: PlannedStream, names: Sequence[str], widths:
         parts=parts,
         resends=resends,
         resident=edge.resident,
+        axes=run.cut.cuts(enumerate(run.sketch.flows.tensors[edge.root])),
+        held=run.cut.loops(edge.held),
     )
 
 
@@ -96,6 +105,9 @@ def _loads(run: Candidate, names: Sequence[str], budget: Budget) -> list[MemoryS
             agcus=agcus,
             contiguous=Bytes(load.contiguous),
             gathered=load.edge.gathered,
+            moving=load.moves,
+            loops=run.cut.loops(load.flows),
+            axes=run.cut.cuts(load.edge.axes),
         )
         for load, agcus in zip(run.loads, load_contexts(run, budget), strict=True)
     ]
@@ -112,6 +124,8 @@ def _stores(run: Candidate, names: Sequence[str], budget: Budget) -> list[Memory
             prefetch=Bytes(store.tile_bytes * min(2, store.tiles)),
             agcus=agcus,
             contiguous=Bytes(max(1, store.tile_bytes)),
+            loops=run.cut.loops(run.sketch.passing[store.stage]),
+            axes=run.cut.cuts(enumerate(run.sketch.flows.tensors[store.tensor])),
         )
         for store, agcus in zip(run.stores, store_contexts(run, budget), strict=True)
     ]

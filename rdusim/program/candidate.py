@@ -25,11 +25,18 @@ class PlannedLoad:
     tiles: int
     tile_bytes: int
     prefetch: int
+    flows: frozenset[int]  # a part for every index of these
+    stays: bool  # its stage reads it for several tiles: where it does not fit, it is streamed again for each
 
     @property
     def contiguous(self) -> int:
         """Bytes in a row in memory."""
         return max(1, min(self.edge.row_bytes, self.tile_bytes))
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is the moving operand of a GEMM, read in front of what stays."""
+        return self.edge.multicast and not self.edge.resident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +86,15 @@ class Candidate:
 def candidate(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget) -> Candidate | None:
     """Loads, streams, stores and bytes of a run; None where they exceed SRAM or AGCU contexts."""
     inside = [edge for edge in sketch.edges if first <= edge.target < end]
-    streams = _streams([edge for edge in inside if edge.source >= first], cut, first, end)
+    streams = _streams(sketch, [edge for edge in inside if edge.source >= first], cut, first, end)
     stores = _stores(sketch, first, end, cut)
     sram = [0] * (end - first)
     for stream in streams:
         sram[stream.edge.source - first] += stream.tile_bytes * stream.depth
     for store in stores:
         sram[store.stage - first] += min(2, store.tiles) * store.tile_bytes
-    loads = _fit([_load(edge, cut) for edge in inside if edge.source < first], sum(sram), cut, budget)
+    wanted = [_load(edge, sketch.passing[edge.target], cut) for edge in inside if edge.source < first]
+    loads = _fit(wanted, sum(sram), cut, budget)
     if loads is None or len(loads) + len(stores) > budget.contexts:
         return None
     for load in loads:
@@ -104,8 +112,11 @@ def candidate(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget) ->
     )
 
 
-def _streams(edges: Sequence[Edge], cut: Cut, first: int, end: int) -> list[PlannedStream]:
-    """A buffer holds two tiles, and one more for every stage that a shortcut skips; all of a resident operand."""
+def _streams(sketch: Sketch, edges: Sequence[Edge], cut: Cut, first: int, end: int) -> list[PlannedStream]:
+    """A buffer holds two tiles, and one more for every stage that a shortcut skips; all of a resident operand.
+
+    And all tiles of what its target goes through several times.
+    """
     level = [0] * (end - first)  # stages on the longest way to each
     for edge in sorted(edges, key=lambda edge: edge.target):
         level[edge.target - first] = max(level[edge.target - first], level[edge.source - first] + 1)
@@ -116,6 +127,8 @@ def _streams(edges: Sequence[Edge], cut: Cut, first: int, end: int) -> list[Plan
         if edge.resident:
             parts = cut.of(edge.held)
             depth = ceil(edge.size / parts * min(2, parts) / size)
+        elif cut.comes_again(edge.flows, sketch.passing[edge.target]):
+            depth = tiles
         else:
             depth = min(tiles, 1 + level[edge.target - first] - level[edge.source - first])
         planned.append(PlannedStream(edge=edge, tiles=tiles, tile_bytes=size, depth=max(1, depth)))
@@ -134,10 +147,19 @@ def _stores(sketch: Sketch, first: int, end: int, cut: Cut) -> list[PlannedStore
     return stores
 
 
-def _load(edge: Edge, cut: Cut) -> PlannedLoad:
+def _load(edge: Edge, fires: frozenset[int], cut: Cut) -> PlannedLoad:
+    """Two parts, of which one is read while the other comes; all of what its stage goes through several times."""
     tiles = cut.of(edge.read)
     size = ceil(edge.size / tiles)
-    return PlannedLoad(edge=edge, tiles=tiles, tile_bytes=size, prefetch=size * min(2, tiles))
+    again = cut.comes_again(edge.read, fires)
+    return PlannedLoad(
+        edge=edge,
+        tiles=tiles,
+        tile_bytes=size,
+        prefetch=size * (tiles if again else min(2, tiles)),
+        flows=edge.read,
+        stays=edge.resident or again,
+    )
 
 
 def _fit(loads: list[PlannedLoad], held: int, cut: Cut, budget: Budget) -> list[PlannedLoad] | None:
@@ -160,9 +182,10 @@ def _fit(loads: list[PlannedLoad], held: int, cut: Cut, budget: Budget) -> list[
     fitted = list(loads)
     for index in sorted(range(len(loads)), key=lambda at: -loads[at].prefetch):
         load = loads[index]
-        if load.edge.resident and load.prefetch > AGAIN_WINDOW:
-            fitted[index] = replace(load, tiles=cut.tiles, prefetch=AGAIN_WINDOW)
-            wanted -= load.prefetch - AGAIN_WINDOW
+        if load.stays and load.prefetch > AGAIN_WINDOW:
+            window = min(AGAIN_WINDOW, 2 * load.tile_bytes)
+            fitted[index] = replace(load, tiles=cut.tiles, prefetch=window, flows=cut.flows)
+            wanted -= load.prefetch - window
             if held + wanted <= FILLABLE * budget.sram:
                 return fitted
     return None

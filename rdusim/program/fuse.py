@@ -16,7 +16,7 @@ from rdusim.graph.types import Compute
 from rdusim.program.budget import Budget
 from rdusim.program.plan import Plan, plan
 from rdusim.program.sketch import Sketch
-from rdusim.program.tile import WHOLE, Cut, cuts
+from rdusim.program.tile import WHOLE, Cut
 from rdusim.units import show
 
 AS_GOOD = 0.005
@@ -87,7 +87,7 @@ def best_plan(sketch: Sketch, first: int, end: int, budget: Budget, near: Cut | 
     Cuts stand in order of their tiles. With `near`, a cut that was best for a shorter run, it and every third cut are
     tried, then the neighbours of the best of these.
     """
-    choices = cuts(sketch.graph, sketch.flows, sketch.operators(first, end))
+    choices = sketch.cuts(first, end)
     tried: dict[int, Plan | None] = {}
 
     def seconds(index: int) -> float:
@@ -115,8 +115,7 @@ def too_large(sketch: Sketch, group: int, budget: Budget) -> str:
     operators = ", ".join(f"'{operator.name}'" for operator in sketch.groups[group].operators)
     needs = sum(edge.size for edge in sketch.edges if edge.target == group and edge.source >= 0)
     made = sum(int(sketch.graph.tensors[tensor].bytes) for tensor in sketch.groups[group].made)
-    flows = cuts(sketch.graph, sketch.flows, sketch.operators(group, group + 1))
-    tiled = "and it cannot be cut into tiles" if flows == [WHOLE] else "even cut into tiles"
+    tiled = "and it cannot be cut into tiles" if sketch.cuts(group, group + 1) == [WHOLE] else "even cut into tiles"
     return (
         f"no section can hold {operators}: it keeps up to {show(needs + made, 'size')} of tiles on the chip, "
         f"which has {show(budget.sram, 'size')} of SRAM to fill, {tiled}: "

@@ -41,7 +41,7 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None)
     blocks: list[Block] = []
     order: list[tuple[tuple[int, ...], int]] = []
     for block in local.blocks:
-        made = _sections(local, block, budget, launch, barriers, fused)
+        made = _sections(local, block, budget, launch, barriers, fused, options.least_tiles)
         order.append((tuple(range(len(sections), len(sections) + len(made))), block.repeats))
         sections.extend(made)
         blocks.extend([block] * len(made))
@@ -79,11 +79,17 @@ def choose_parallelism(graph: OperatorGraph, arch: Arch, options: LowerOptions) 
 
 
 def _sections(
-    graph: OperatorGraph, block: Block, budget: Budget, launch: LaunchCost, barriers: frozenset[str], fused: bool
+    graph: OperatorGraph,
+    block: Block,
+    budget: Budget,
+    launch: LaunchCost,
+    barriers: frozenset[str],
+    fused: bool,
+    least_tiles: int,
 ) -> list[Section]:
     groups = cluster(graph, block.operators, barriers) if fused else alone(graph, block.operators)
     flows = find_flows(graph, [graph.by_name[name] for name in block.operators])
-    found = sketch(graph, block, groups, flows)
+    found = sketch(graph, block, groups, flows, least_tiles)
     if fused:
         ends = frozenset(group.index + 1 for group in groups if barriers & {op.name for op in group.operators})
         plans = fuse(found, budget, launch, ends)

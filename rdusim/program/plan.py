@@ -65,6 +65,8 @@ def pmus_for(run: Candidate, widths: Sequence[float] | Floats, budget: Budget) -
             rows, columns = pcu_timing.operand_streams(each.work[0], max(1, round(width)), tile.pcu)
             moving[index] = rows
             feeds[index] = max(feeds[index], rows if isinstance(each.work[0], SimdWork) else columns)
+            if any(load.moves and load.edge.target == first + index for load in run.loads):
+                feeds[index] = max(feeds[index], rows + columns)  # what moves comes out of the same PMUs
     for stream in run.streams:  # the buffer of a stream feeds the moving operand of its target
         if not stream.edge.resident:
             source = stream.edge.source - first

@@ -7,13 +7,13 @@ whole for an operator is all-gathered in front of it (Megatron-LM, arXiv 1909.08
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, gcd, prod
 
 from rdusim.errors import LowerError
 from rdusim.graph.ops import SPECS
-from rdusim.graph.types import Access, Block, Operand, Operator, OperatorGraph, Role, TensorType
+from rdusim.graph.types import Access, Block, Operand, Operator, OperatorGraph, Role, Scalar, TensorType
 
 MOST_PADDING = 0.01  # of an extent
 MEMORY_ROLES = (Role.WEIGHT, Role.CONSTANT, Role.KV_CACHE)  # stored cut; an INPUT is given whole to every socket
@@ -132,7 +132,7 @@ class _Cut:
             self.axes[operand.tensor] = tuple(ways.get(label, 1) for label in operand.dims)
         made.append(replace(operator, dims=dims, inputs=tuple(inputs)))
         if contracted:
-            self._reduce(operator, spec.contraction or "sum", made)
+            self._reduce(made, spec.contraction or "sum")
 
     def _label_ways(self, operator: Operator, inputs: list[Operand]) -> dict[str, int]:
         ways: dict[str, int] = {}
@@ -159,31 +159,50 @@ class _Cut:
     def _gather(self, operand: Operand, made: list[Operator]) -> str:
         whole = f"{operand.tensor}.gathered"
         if whole not in self.tensors:
-            self._collective("all_gather", operand.tensor, whole, made)
+            self._collective("all_gather", [operand.tensor], [whole], made)
         return whole
 
-    def _reduce(self, operator: Operator, how: str, made: list[Operator]) -> None:
-        for operand in operator.outputs:
-            total = f"{operand.tensor}.reduced"
-            self._collective("all_reduce", operand.tensor, total, made, how)
-            self.renamed[operand.tensor] = total
+    def _reduce(self, made: list[Operator], how: str) -> None:
+        """Add up (or compare) what the last operator has left in parts on the sockets."""
+        if how == "argmax":
+            made[-1] = self._with_value(made[-1])
+        sources = [operand.tensor for operand in made[-1].outputs]
+        self._collective("all_reduce", sources, [f"{source}.reduced" for source in sources], made, how)
+        self.renamed |= {source: f"{source}.reduced" for source in sources}
 
-    def _collective(self, kind: str, source: str, target: str, made: list[Operator], how: str = "sum") -> None:
-        tensor, cut = self.tensors[source], self.axes[source]
+    def _with_value(self, operator: Operator) -> Operator:
+        """An arg-max of a part: indices of different sockets can be compared only by the values they stand for."""
+        (index,), (x,) = operator.outputs, operator.inputs
+        value = f"{index.tensor}.value"
+        self.tensors[value] = replace(
+            self.tensors[index.tensor], dtype=self.tensors[x.tensor].dtype, role=Role.ACTIVATION
+        )
+        self.axes[value] = self.axes[index.tensor]
+        return replace(operator, outputs=(index, replace(index, tensor=value)))
+
+    def _collective(
+        self, kind: str, sources: Sequence[str], targets: Sequence[str], made: list[Operator], how: str = "sum"
+    ) -> None:
+        """Tensors of one shape that travel together: `sources` on every socket become `targets` on all."""
+        tensor, cut = self.tensors[sources[0]], self.axes[sources[0]]
         labels = tuple(f"a{axis}" for axis in range(len(tensor.shape)))
         gathered = kind == "all_gather"
-        self.tensors[target] = tensor
-        self.tensors[source] = replace(tensor, role=Role.ACTIVATION)
-        self.axes[target] = (1,) * len(cut) if gathered else cut
+        for source, target in zip(sources, targets, strict=True):
+            self.tensors[target] = self.tensors[source]
+            self.tensors[source] = replace(self.tensors[source], role=Role.ACTIVATION)
+            self.axes[target] = (1,) * len(cut) if gathered else cut
+        attributes: dict[str, Scalar] = {"participants": self.ways, "reduction": how}
+        if gathered:
+            attributes["gathered"] = tuple(label for label, by in zip(labels, cut, strict=True) if by > 1)
         extents = zip(labels, tensor.shape, cut, strict=True)
         made.append(
             Operator(
-                name=f"{target}_{kind}",
+                name=f"{targets[0]}_{kind}",
                 kind=kind,
                 dims={label: extent if gathered else ceil(extent / by) for label, extent, by in extents},
-                inputs=(Operand(tensor=source, dims=labels),),
-                outputs=(Operand(tensor=target, dims=labels),),
-                attributes={"participants": self.ways, "reduction": how},
+                inputs=tuple(Operand(tensor=source, dims=labels) for source in sources),
+                outputs=tuple(Operand(tensor=target, dims=labels) for target in targets),
+                attributes=attributes,
             )
         )
 

@@ -15,7 +15,7 @@ from rdusim.errors import LowerError
 from rdusim.graph.ops import SPECS, points
 from rdusim.graph.types import Access, Block, Compute, Operator, OperatorGraph
 from rdusim.program.cluster import KEPT, Feed, Group
-from rdusim.program.tile import Cut, Flows
+from rdusim.program.tile import Cut, Flows, cuts
 from rdusim.program.types import CollectiveWork
 from rdusim.program.width import Demand, demand
 from rdusim.timing.work import SimdWork, SystolicWork, Work
@@ -37,6 +37,7 @@ class Edge:
     flows: frozenset[int]  # flows along which it arrives part by part
     held: frozenset[int]  # of these, the ones along which a part replaces the one before
     read: frozenset[int]  # flows along which it can be read part by part from memory, whoever wrote it
+    axes: tuple[tuple[int, int], ...]  # (axis of the root, flow), of those axes that survive the layouts on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Sketch:
     edges: tuple[Edge, ...]
     last_reader: Mapping[str, int]  # tensor -> last stage of the block that reads it; past the end if kept
     passing: tuple[frozenset[int], ...]  # flows that pass through each stage: along others it fires once
+    least_tiles: int = 1
     works: dict[tuple[int, Cut], tuple[Work, ...]] = field(default_factory=dict)
     demands: dict[tuple[int, Cut], Demand] = field(default_factory=dict)
 
@@ -73,9 +75,11 @@ class Sketch:
         operator = next((member for member in members if SPECS[member.kind].compute is Compute.COLLECTIVE), None)
         if operator is None:
             return None
-        operand = operator.outputs[0]
         shape = _tile_shape(operator, self.flows, cut)
-        size = prod(shape[label] for label in operand.dims) * size_of(self.graph.tensors[operand.tensor].dtype)
+        size = sum(
+            prod(shape[label] for label in operand.dims) * size_of(self.graph.tensors[operand.tensor].dtype)
+            for operand in operator.outputs
+        )
         participants = operator.attributes["participants"]
         assert isinstance(participants, int)
         return CollectiveWork(kind=operator.kind, participants=participants, size=Bytes(size))
@@ -84,12 +88,17 @@ class Sketch:
         """Extents of the stage's leading operator within one tile."""
         return _tile_shape(_leading(self.groups[group]), self.flows, cut)
 
+    def cuts(self, first: int, end: int) -> list[Cut]:
+        """Cuts worth trying for the stages first .. end-1, of those with at least `least_tiles` where there are any."""
+        found = cuts(self.graph, self.flows, self.operators(first, end))
+        return [cut for cut in found if cut.tiles >= self.least_tiles] or found[-1:]
+
     def operators(self, first: int, end: int) -> list[Operator]:
         """Operators of the stages first .. end-1."""
         return [operator for group in self.groups[first:end] for operator in group.operators]
 
 
-def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows: Flows) -> Sketch:
+def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows: Flows, least_tiles: int = 1) -> Sketch:
     """Join the stages of a block by the tensors between them."""
     made = {tensor: group.index for group in groups for tensor in group.made}
     last: dict[str, int] = {}
@@ -109,7 +118,7 @@ def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows:
         frozenset(flow for operator in group.operators for flow in flows.operators[operator.name].through)
         for group in groups
     )
-    return Sketch(graph, block, groups, flows, tuple(edges.values()), last, passing)
+    return Sketch(graph, block, groups, flows, tuple(edges.values()), last, passing, least_tiles)
 
 
 def _read_outside(graph: OperatorGraph, block: Block, made: Mapping[str, int]) -> set[str]:
@@ -144,6 +153,7 @@ def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flow
         flows=frozenset(along) if source >= 0 else shared,
         held=shared,
         read=shared | frozenset(labels[label] for label, _ in feed.axes if label in labels),
+        axes=tuple((axis, labels[label]) for label, axis in feed.axes if label in labels),
     )
 
 

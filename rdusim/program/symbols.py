@@ -16,7 +16,8 @@ def symbols(graph: OperatorGraph, sections: Sequence[Section], blocks: Sequence[
     """One buffer for each tensor that a section loads or stores, in order of first use.
 
     `blocks[i]` is the block of `sections[i]`. Weights and caches of a repeated block exist once per repeat; tensors
-    that pass from one repeat to the next live from the block's first section to its last.
+    that pass from one repeat to the next live from the block's first section to its last, and so do those that come
+    from outside: every repeat reads them.
     """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -26,7 +27,8 @@ def symbols(graph: OperatorGraph, sections: Sequence[Section], blocks: Sequence[
     for index, (section, block) in enumerate(zip(sections, blocks, strict=True)):
         for stream in (*section.loads, *section.stores):
             name = stream.buffer
-            start, end = span[block.name] if block.repeats > 1 and _passes_on(name, block) else (index, index)
+            lasts = block.repeats > 1 and (_passes_on(name, block) or graph.producer.get(name) not in block.operators)
+            start, end = span[block.name] if lasts else (index, index)
             first[name] = min(first.get(name, start), start)
             last[name] = max(last.get(name, end), end)
             moved[name] = moved.get(name, 0) + stream.bytes * section.repeats

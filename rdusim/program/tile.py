@@ -8,13 +8,16 @@ operator needs the whole of it first (a softmax over it, a contraction, a GEMM's
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rdusim.graph.ops import SPECS
 from rdusim.graph.types import Access, Compute, Operator, OperatorGraph
 
 MOST_TILES = 4096
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,28 @@ class Cut:
             if flow in spanned:
                 result *= parts
         return result
+
+    @property
+    def flows(self) -> frozenset[int]:
+        return frozenset(flow for flow, _ in self.parts)
+
+    def loops(self, flows: Collection[int]) -> tuple[int, ...]:
+        """The loops, numbered from the outermost, that cut these flows."""
+        return tuple(loop for loop, (flow, _) in enumerate(self.parts) if flow in flows)
+
+    def cuts(self, spanned: Iterable[tuple[Key, int]]) -> tuple[tuple[Key, int], ...]:
+        """Of things that span a flow each, those that are cut, with their loop."""
+        loop = {flow: number for number, (flow, _) in enumerate(self.parts)}
+        return tuple((key, loop[flow]) for key, flow in spanned if flow in loop)
+
+    def comes_again(self, flows: Collection[int], fires: Collection[int]) -> bool:
+        """Whether something cut along `flows` is gone through several times by a stage that fires along `fires`.
+
+        It is when a loop that does not cut it stands outside of one that does: a mask over tokens, sequence by
+        sequence.
+        """
+        mine = self.loops(flows)
+        return any(loop < mine[-1] for loop in self.loops(fires) if loop not in mine) if mine else False
 
 
 WHOLE = Cut(parts=())

@@ -29,6 +29,9 @@ class Stage:
 
     `pcus` of width; `pmus` hold its resident operands and the buffers of the streams that leave it.
     `tile_shape`: extents of the first operator's dimensions within one tile.
+    `made`: tensors that it produces; its other operators are layouts, a way of reading. `loops`: the loops of the
+    section (`Section.loops`) along which it fires, outermost first. `labels`: for each operator, (label, loop) of the
+    dimensions that are cut; part i of n of an extent e is [i c, min(e, (i + 1) c)) with c = ceil(e / n).
     """
 
     name: str
@@ -41,6 +44,9 @@ class Stage:
     work: tuple[Work, ...] = ()
     collective: CollectiveWork | None = None
     sram: Bytes = Bytes(0)
+    made: tuple[str, ...] = ()
+    loops: tuple[int, ...] = ()
+    labels: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,9 @@ class Stream:
     of one part of the target reads (a row of its grid), `resends` times, as a PCU keeps no operand; otherwise the
     tile is spread over the PCUs. `resident`: the buffer keeps what has come for as long as the target needs it (keys
     and values of earlier tokens).
+    `axes`: (axis of the tensor, loop of the section that cuts it); a tile for every index of these loops, in order.
+    `held`: of these loops, those along which a tile takes the place of the one before; along the others the buffer
+    keeps what has come.
     """
 
     name: str
@@ -64,6 +73,8 @@ class Stream:
     parts: int = 1
     resends: int = 1
     resident: bool = False
+    axes: tuple[tuple[int, int], ...] = ()
+    held: tuple[int, ...] = ()
 
     @property
     def sent_bytes(self) -> int:
@@ -78,6 +89,8 @@ class MemoryStream:
     `tiles` 1: once per execution of the section, of everything (a resident operand); otherwise one part per tile.
     `prefetch`: bytes of PMU space in front of the stage into which a load may run ahead. `agcus`: AGCU contexts used.
     `contiguous`: bytes in a row in memory (row hits, request size).
+    `loops`: a part for every index of these loops of the section, in order. `axes`: (axis of the tensor, loop that cuts
+    it); along loops that cut no axis the same is moved again.
     """
 
     name: str
@@ -89,6 +102,9 @@ class MemoryStream:
     agcus: int
     contiguous: Bytes
     gathered: bool = False
+    moving: bool = False  # the moving operand of a GEMM: a part must have come as a whole
+    loops: tuple[int, ...] = ()
+    axes: tuple[tuple[int, int], ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -116,7 +132,10 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One kernel: stages that are on the chip together. Launched `repeats` times in a row."""
+    """One kernel: stages that are on the chip together. Launched `repeats` times in a row.
+
+    `loops`: parts of each dimension that is cut, outermost first; `tiles` is their product.
+    """
 
     name: str
     stages: tuple[Stage, ...]
@@ -127,6 +146,7 @@ class Section:
     repeats: int
     flops: float  # of one execution, on this socket
     carried: Mapping[str, str] = field(default_factory=dict)  # stored buffer -> buffer the next repeat loads
+    loops: tuple[int, ...] = ()
 
     @property
     def pcus(self) -> int:
@@ -189,9 +209,13 @@ class Fusion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowerOptions:
-    """`parallelism` None: tensor parallelism over the most sockets that divide the model. `sockets` None: all."""
+    """`parallelism` None: tensor parallelism over the most sockets that divide the model. `sockets` None: all.
+
+    `least_tiles`: cuts into fewer tiles are not tried, where there are finer ones.
+    """
 
     fusion: Fusion = Fusion.FUSED
     sockets: int | None = None
     parallelism: Parallelism | None = None
     cut_after: tuple[str, ...] = ()  # operators behind which a section must end
+    least_tiles: int = 1

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.resource import max_min_rates
+from rdusim.kernel.serve import serve
 from rdusim.mapping.doors import agcu_bytes
 from rdusim.mapping.types import Allocation, Route
 from rdusim.program.types import MemoryStream, Section, Stage
@@ -95,53 +96,23 @@ def _latency_pace(alone: Sequence[Flow]) -> float:
 
 
 def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:
-    """Begin and end of loads of one tier that are issued together: every AGCU serves its own in the order of their use.
+    """Begin and end of loads of one tier that are issued together, in cycles after the first request's latency.
 
-    At any time the AGCUs that have something to move share the tier max-min fairly, each at most at the rate of its
-    outstanding requests and of what limits the load itself. Times in cycles after the first request's latency. A fluid
-    schedule: rates change only when an AGCU ends its part of a load.
+    Every AGCU serves its own parts in the order of their use (`kernel.serve`), each at most at the rate of its
+    outstanding requests and of what limits the load itself.
     """
-    queues: dict[int, list[int]] = {}
+    orders: dict[int, list[tuple[int, float]]] = {}
     for index, flow in enumerate(loads):
-        for switch in flow.doors:
-            queues.setdefault(switch, []).append(index)
-    waiting = {switch: iter(queue) for switch, queue in queues.items()}
-    head = {switch: next(queue) for switch, queue in waiting.items()}
-    left = {switch: loads[head[switch]].doors[switch] for switch in head}
-    begin: dict[int, float] = {}
-    end = dict.fromkeys(range(len(loads)), 0.0)
-    now = 0.0
-    while head:
-        rates = _shared_rates({switch: loads[index] for switch, index in head.items()})
-        for index in head.values():
-            begin.setdefault(index, now)
-        step = min(left[switch] / rates[switch] for switch in head)
-        now += step
-        for switch in list(head):
-            left[switch] -= rates[switch] * step
-            if left[switch] <= 1e-6 * rates[switch]:
-                end[head[switch]] = now
-                if (following := next(waiting[switch], None)) is None:
-                    del head[switch], left[switch]
-                else:
-                    head[switch], left[switch] = following, loads[following].doors[switch]
-    return [(begin.get(index, 0.0), end[index]) for index in range(len(loads))]
+        for switch, size in flow.doors.items():
+            orders.setdefault(switch, []).append((index, size))
 
+    def wants(switch: int, index: int) -> tuple[float, float]:
+        flow = loads[index]
+        own = flow.beyond * flow.doors[switch] / max(1, flow.stream.tile_bytes)
+        return min(flow.door_rate, own), 1.0 / flow.left_rate
 
-def _shared_rates(serving: Mapping[int, Flow]) -> dict[int, float]:
-    """Bytes per cycle of each AGCU that serves a load: max-min fair shares of the tier's time, least wants first."""
-    wants = {switch: _door_rate(flow, switch) / flow.left_rate for switch, flow in serving.items()}
-    spare, rates = 1.0, {}
-    for served, switch in enumerate(sorted(wants, key=lambda switch: wants[switch])):
-        share = min(wants[switch], spare / (len(wants) - served))
-        spare -= share
-        rates[switch] = share * serving[switch].left_rate
-    return rates
-
-
-def _door_rate(flow: Flow, switch: int) -> float:
-    """What an AGCU can move of a load: its own rate, and its part of what limits the load elsewhere."""
-    return min(flow.door_rate, flow.beyond * flow.doors[switch] / max(1, flow.stream.tile_bytes))
+    times = serve(orders, wants)
+    return [times.get(index, (0.0, 0.0)) for index in range(len(loads))]
 
 
 def _written_share(section: Section) -> float:

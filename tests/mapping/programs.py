@@ -148,7 +148,8 @@ def sections(draw: st.DrawFn, arch: Arch, name: str, repeats: int) -> Section:
     number = st.integers(0, len(stages) - 1)
     streams = []
     for index, (one, other, size, multicast) in enumerate(
-        draw(st.lists(st.tuples(number, number, st.integers(0, 4096), st.booleans()), max_size=8))
+        # Whatever one PMU may have to hold fits it: 8 x 2 x 2 KiB + 6 x 4 KiB < 64 KiB.
+        draw(st.lists(st.tuples(number, number, st.integers(0, 2048), st.booleans()), max_size=8))
     ):
         if one != other:
             source, target = stages[min(one, other)].name, stages[max(one, other)].name

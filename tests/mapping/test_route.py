@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from rdusim.mapping.mesh import IN, Mesh, mesh_of
-from rdusim.mapping.route import route
-from rdusim.mapping.types import Placement, Route, Site
+from rdusim.mapping.route import route, routes_of
+from rdusim.mapping.types import Route, Site
 from rdusim.program.types import Section
 from tests.mapping.programs import machine, memory, section, stage, stream
 
@@ -17,9 +17,17 @@ def at(mesh: Mesh, tile: int, *squares: tuple[int, int]) -> tuple[Site, ...]:
 
 def routed(mesh: Mesh, made: Section, **placed: tuple[tuple[Site, ...], tuple[Site, ...]]) -> tuple[Route, float]:
     """The route of stream `s`, and the load of the busiest link."""
-    placements = [Placement(stage=name, pcus=pcus, pmus=pmus) for name, (pcus, pmus) in placed.items()]
-    routes, load = route(made, placements, mesh)
+    routes, load = all_routed(mesh, made, **placed)
     return routes["s"], load
+
+
+def all_routed(
+    mesh: Mesh, made: Section, **placed: tuple[tuple[Site, ...], tuple[Site, ...]]
+) -> tuple[dict[str, Route], float]:
+    pcus = {name: mesh.switches_of(sites) for name, (sites, _) in placed.items()}
+    pmus = {name: mesh.switches_of(sites) for name, (_, sites) in placed.items()}
+    routing = route(made, pcus, pmus, mesh)
+    return routes_of(routing, made, pcus, pmus, mesh), routing.link_load / mesh.vector_links
 
 
 def ways(mesh: Mesh, found: Route) -> dict[tuple[int, int], float]:
@@ -125,8 +133,7 @@ def test_a_load_uses_as_many_agcus_as_it_asked_for_and_half_of_it_crosses_two_di
 def test_loads_go_to_different_agcus() -> None:
     mesh = mesh_of(machine(rows=4, cols=4, agcus=4).socket)
     loads = [memory(name, "a", 1024) for name in ("s", "t", "u", "v")]
-    placements = [Placement(stage="a", pcus=(), pmus=at(mesh, 0, (0, 1)))]
-    routes, _ = route(section("x", [stage("a", 0, 1)], loads=loads), placements, mesh)
+    routes, _ = all_routed(mesh, section("x", [stage("a", 0, 1)], loads=loads), a=((), at(mesh, 0, (0, 1))))
     ports = [link for found in routes.values() for link in found.links if link >= mesh.mesh_links]
     assert len(set(ports)) == 4
 

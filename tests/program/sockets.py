@@ -76,26 +76,34 @@ class Sockets:
         return whole_of([values[tensor] for values in self.values], self.full.tensors[tensor].shape, self.ways)
 
     def _step(self, operator: Operator) -> None:
-        (out,) = operator.outputs
-        shape = self.cut.tensors[out.tensor].shape
         if SPECS[operator.kind].compute is Compute.COLLECTIVE:
             results = self._collective(operator)
         else:
             results = [self._alone(operator, rank) for rank in range(self.ways)]
-        for values, result in zip(self.values, results, strict=True):
-            assert result.shape == shape, f"{operator.name}: makes {result.shape}, should make {shape}"
-            values[out.tensor] = result
+        for values, made in zip(self.values, results, strict=True):
+            for out, result in zip(operator.outputs, made, strict=True):
+                shape = self.cut.tensors[out.tensor].shape
+                assert result.shape == shape, f"{operator.name}: makes {result.shape}, should make {shape}"
+                values[out.tensor] = result
 
-    def _collective(self, operator: Operator) -> list[Array]:
-        parts = [values[operator.inputs[0].tensor] for values in self.values]
+    def _collective(self, operator: Operator) -> list[tuple[Array, ...]]:
+        sent = [[values[operand.tensor] for operand in operator.inputs] for values in self.values]
+        parts = [mine[0] for mine in sent]
         if operator.kind == "all_reduce":
             assert operator.attributes["participants"] == self.ways
-            total = sum(parts) if operator.attributes["reduction"] == "sum" else np.maximum.reduce(parts)
-            return [np.asarray(total)] * self.ways
+            return [self._reduced(str(operator.attributes["reduction"]), sent)] * self.ways
         source = operator.inputs[0].tensor
-        return [whole_of(parts, self.full.tensors[source].shape, self.ways)] * self.ways
+        return [(whole_of(parts, self.full.tensors[source].shape, self.ways),)] * self.ways
 
-    def _alone(self, operator: Operator, rank: int) -> Array:
+    def _reduced(self, how: str, sent: Sequence[Sequence[Array]]) -> tuple[Array, ...]:
+        if how == "argmax":  # of equal values the first socket's, whose indices are lower
+            index, value = (np.stack(arrays) for arrays in zip(*sent, strict=True))
+            best = value.argmax(axis=0)[None]
+            return tuple(np.take_along_axis(array, best, axis=0)[0] for array in (index, value))
+        parts = [mine[0] for mine in sent]
+        return (np.asarray(sum(parts) if how == "sum" else np.maximum.reduce(parts)),)
+
+    def _alone(self, operator: Operator, rank: int) -> tuple[Array, ...]:
         operands = [self._seen(operator, at, rank) for at in range(len(operator.inputs))]
         if operator.kind == "embedding":  # rows that this socket does not own are zeros
             table, index = operands
@@ -103,9 +111,11 @@ class Sockets:
             first = place(rank, self.ways, [rows // table.shape[0]])[0] * table.shape[0]
             here = (index >= first) & (index < first + table.shape[0])
             (found,) = SPECS["embedding"].numpy(operator, [table, np.where(here, index - first, 0)])
-            return np.asarray(found * here[..., None])
-        (result,) = SPECS[operator.kind].numpy(operator, operands)
-        return np.asarray(result)
+            return (np.asarray(found * here[..., None]),)
+        results = SPECS[operator.kind].numpy(operator, operands)
+        if operator.kind == "argmax":  # an index within the shard becomes one of the whole
+            return results[0] + rank * operands[0].shape[-1], *results[1:]
+        return tuple(np.asarray(result) for result in results)
 
     def _seen(self, operator: Operator, at: int, rank: int) -> Array:
         """An operand that is whole on this socket, but of which the operator reads only its own part."""

@@ -28,7 +28,7 @@ section:
 {loads}
 """
 STREAM = "    x: {from: make, to: product, tile_bytes: 2048, depth: 2, multicast: true}"
-LOAD = "    x: {stage: product, tile_bytes: 2048, agcus: 1, prefetch: 8192}"
+LOAD = "    x: {stage: product, tile_bytes: 2048, agcus: 1, prefetch: 8192, moving: true}"
 
 
 def execution(tmp_path: Path, pmus: int, *, streamed: bool) -> tuple[float, set[tuple[Reason, str]]]:

@@ -17,12 +17,26 @@ if TYPE_CHECKING:
 
 
 def _same(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
-    return (arrays[0],)
+    return tuple(arrays)
+
+
+def _gathered(operator: Operator) -> tuple[str, ...]:
+    """Axes along which parts of sockets meet: a tile of them would be another tile on every socket."""
+    labels = operator.attributes.get("gathered", ())
+    assert isinstance(labels, tuple)
+    return tuple(str(label) for label in labels)
 
 
 SPECS: Final[Mapping[str, OperatorSpec]] = MappingProxyType(
     {
-        kind: OperatorSpec(kind=kind, compute=Compute.COLLECTIVE, attributes=("participants",), numpy=_same)
+        kind: OperatorSpec(
+            kind=kind,
+            compute=Compute.COLLECTIVE,
+            operands=(1, 2),
+            whole=_gathered,
+            attributes=("participants",),
+            numpy=_same,
+        )
         for kind in ("all_reduce", "all_gather")
     }
 )

@@ -89,9 +89,9 @@ def _gelu_tanh(array: Array) -> Array:
 
 def _cast(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
     wanted = str(operator.attributes["to"])
-    # Values stay exact where NumPy has no such format, and where int8 stands for a quantised activation.
-    if wanted == "int8":
-        return (arrays[0],)
+    # Values stay exact where int8 stands for a quantised activation, and where float64 stands for every format.
+    if wanted == "int8" or (arrays[0].dtype == "float64" and wanted.startswith(("fp", "bf"))):
+        return (aligned(operator, arrays)[0],)
     return (aligned(operator, arrays)[0].astype(NUMPY[wanted]),)  # type: ignore[index]
 
 

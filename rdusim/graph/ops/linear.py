@@ -29,7 +29,7 @@ def _band(operator: Operator, operand: Operand, array: Array) -> tuple[tuple[str
     """A banded operand as the band that each query sees.
 
     Position j of the band of query i is key (keys - queries) + i - (window - 1) + j. Positions before the first key
-    repeat it; the mask hides them.
+    repeat it; the mask hides them. Of a part of the queries, the attribute `behind` counts those that come after it.
     """
     import numpy as np
 
@@ -40,7 +40,8 @@ def _band(operator: Operator, operand: Operand, array: Array) -> tuple[tuple[str
         if label in labels and array.shape[axis] != band:
             query = str(operator.attributes["query"])
             queries, keys = operator.dims[query], array.shape[axis]
-            index = (keys - queries) + np.arange(queries)[:, None] - (band - 1) + np.arange(band)[None, :]
+            last = keys - queries - int(number(operator, "behind"))
+            index = last + np.arange(queries)[:, None] - (band - 1) + np.arange(band)[None, :]
             seen = np.take(array, np.maximum(index, 0), axis=axis)
             return (*operand.dims[:axis], query, *operand.dims[axis:]), seen
     return operand.dims, array

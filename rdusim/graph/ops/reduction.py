@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from rdusim.graph.ops.spec import OperatorSpec, spread
+from rdusim.graph.ops.spec import OperatorSpec, number, spread
 from rdusim.graph.types import Compute, Operator
 
 if TYPE_CHECKING:
@@ -38,12 +38,20 @@ def _max(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _argmax(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """The index of the largest, of equals the first; with a second output, its value too (a part's candidate)."""
     import numpy as np
 
     dims, target = operator.inputs[0].dims, operator.outputs[0].dims
-    (axis,) = (axis for axis, label in enumerate(dims) if label not in target)
-    index = np.argmax(arrays[0], axis=axis).astype(np.int32)
-    return (spread(index, tuple(label for label in dims if label in target), target),)
+    axis = dims.index(_folded(operator)[0])
+    found = np.take(arrays[0], range(int(number(operator, "count", arrays[0].shape[axis]))), axis=axis)
+    index = (np.argmax(found, axis=axis) + int(number(operator, "first"))).astype(np.int32)
+    left = tuple(label for label in dims if label in target)
+    value = [found.max(axis=axis)] if len(operator.outputs) > 1 else []
+    return tuple(spread(array, left, target) for array in (index, *value))
+
+
+def _folded(operator: Operator) -> tuple[str, ...]:
+    return tuple(label for label in operator.inputs[0].dims if label not in operator.outputs[0].dims)
 
 
 SPECS: Final[Mapping[str, OperatorSpec]] = MappingProxyType(
@@ -61,7 +69,7 @@ SPECS: Final[Mapping[str, OperatorSpec]] = MappingProxyType(
             onnx=("ReduceMax",), aten=("aten::amax",), numpy=_max,
         ),
         "argmax": OperatorSpec(
-            kind="argmax", compute=Compute.SIMD, points_ops=1, reduces=True, contraction="max",
+            kind="argmax", compute=Compute.SIMD, points_ops=1, reduces=True, contraction="argmax", placed=_folded,
             onnx=("ArgMax",), aten=("aten::argmax",), numpy=_argmax,
         ),
     }

@@ -29,7 +29,10 @@ class OperatorSpec:
     tail (exp, rsqrt, tanh, casts) at each point. `passes`: how often a tile is traversed.
     `whole`: labels that may neither be sharded nor cut into tiles, because a result needs the entire axis.
     `contraction`: how partial results over a sharded label that the output lacks combine across sockets; None: they
-    do not, such a label must stay whole. `gathers`: the first operand is read by index.
+    do not, such a label must stay whole ("argmax": the index of the largest, which travels with its value).
+    `placed`: a label of which a socket's part must know where it begins: for parts, `numpy` reads the attributes
+    `first` (index of the first element) and `count` (elements that are no padding). `gathers`: the first operand is
+    read by index.
     `numpy`: operands in, results out; the reference meaning.
     """
 
@@ -41,7 +44,8 @@ class OperatorSpec:
     passes: int = 1
     reduces: bool = False
     whole: Callable[[Operator], tuple[str, ...]] = no_labels
-    contraction: Literal["sum", "max"] | None = None
+    contraction: Literal["sum", "max", "argmax"] | None = None
+    placed: Callable[[Operator], tuple[str, ...]] = no_labels
     gathers: bool = False
     operands: tuple[int, int] = (1, 1)  # fewest and most inputs
     attributes: tuple[str, ...] = ()  # attributes it needs

@@ -214,8 +214,7 @@ class _Builder:
     def _reads(self, crew: Crew) -> None:
         """A stage reads what was loaded from its own PMUs."""
         loads = [load for load in self.section.loads if load.stage == crew.stage.name and load.tile_bytes]
-        fed = any(stream.target == crew.stage.name and stream.multicast for stream in self.section.streams)
-        for read in reads_of(crew, loads, fed, self.arch):
+        for read in reads_of(crew, loads, self.arch):
             self._read(crew, read)
 
     def _read(self, crew: Crew, read: Read) -> None:

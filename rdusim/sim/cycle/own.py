@@ -30,8 +30,8 @@ class Read:
     part: float
 
 
-def reads_of(crew: Crew, loads: Sequence[MemoryStream], fed: bool, arch: Arch) -> list[Read]:
-    """All reads of a stage. `fed`: its moving operand comes from another stage."""
+def reads_of(crew: Crew, loads: Sequence[MemoryStream], arch: Arch) -> list[Read]:
+    """All reads of a stage."""
     work = crew.stage.work[0] if crew.stage.work else None
     switches = crew.pmus or crew.pcus
     if not loads or not crew.run.units:
@@ -41,13 +41,8 @@ def reads_of(crew: Crew, loads: Sequence[MemoryStream], fed: bool, arch: Arch) -
             read for number, load in enumerate(loads) for read in _spread(load, number, switches, len(crew.run.units))
         ]
     moving, still = pcu_timing.operand_streams(work, len(crew.pcus), arch.socket.tile.pcu)
-    stay: list[MemoryStream] = list(loads)
-    passing: list[MemoryStream] = []
-    if not fed and len(loads) > 1:
-        # A load does not say which operand it is: the moving one has m x k elements.
-        rows = work.batch * work.m * work.k * size_of(work.dtype)
-        passing = [min(loads, key=lambda load: abs(load.tile_bytes - rows))]
-        stay = [load for load in loads if load not in passing]
+    passing = [load for load in loads if load.moving]
+    stay = [load for load in loads if not load.moving]
     found: list[Read] = []
     units, total = len(crew.pcus), sum(load.tile_bytes for load in stay)
     for load in stay:

@@ -1,0 +1,115 @@
+"""A config.json made small: the same family and flags, every size a few units, and what was shared or cut still is.
+
+For checks that execute a model. Which keys are sizes stands in one table; no family is named here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+from rdusim.graph.settings import Settings
+
+HEAD = 8  # elements of a head
+LAYERS = 2  # of each kind
+LEAST_VOCABULARY = 64
+POSITIONS = 64
+PADDING = 0.01  # of a vocabulary: below it, sharding pads (program/shard.py:MOST_PADDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """`ways` of tensor parallelism; a window over `tokens` of the model's becomes one over `few` tokens."""
+
+    ways: int
+    tokens: int
+    few: int
+
+
+def scaled_down(settings: Settings, scale: Scale) -> dict[str, Any]:
+    """The config's values with small sizes: see `Scale`. Keys that are no sizes stay as they are."""
+    small = _Small(settings, scale)
+    found = dict(settings.values)
+    for name, value in small.sizes().items():
+        key = settings.key(name)
+        if isinstance(found.get(key), int) and not isinstance(found[key], bool):
+            found[key] = value
+    return found
+
+
+def write_config(values: Mapping[str, Any], folder: Path) -> Path:
+    """The config as a file that `load_graph` reads."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(values, indent=2), encoding="utf-8")
+    return path
+
+
+class _Small:
+    def __init__(self, settings: Settings, scale: Scale) -> None:
+        self.settings, self.scale = settings, scale
+        self.heads = self._size("num_attention_heads", 1)
+        self.groups = self._size("num_key_value_heads", self.heads)
+
+    def sizes(self) -> dict[str, int]:
+        """Small values of all keys that are sizes, present or not."""
+        ways = self.scale.ways
+        over_groups = gcd(self.groups, ways)
+        groups = _few(self.groups, over_groups)
+        queries = max(1, self.heads // self.groups)
+        heads = groups * _few(queries, gcd(queries, ways // over_groups))
+        hidden = self._hidden(heads)
+        vocabulary = self._size("vocab_size", LEAST_VOCABULARY)
+        layers, windowed_from = self._layers()
+        window = self._size("sliding_window", self.scale.tokens)
+        return {
+            "num_attention_heads": heads,
+            "num_key_value_heads": groups,
+            "head_dim": HEAD,
+            "hidden_size": hidden,
+            "intermediate_size": self._ffn(hidden),
+            "vocab_size": _vocabulary(vocabulary, ways),
+            "num_hidden_layers": layers,
+            "max_window_layers": windowed_from,
+            "max_position_embeddings": POSITIONS,
+            "sliding_window": max(1, window * self.scale.few // max(1, self.scale.tokens)),
+        }
+
+    def _size(self, name: str, default: int) -> int:
+        value = self.settings.values.get(self.settings.key(name))
+        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else default
+
+    def _hidden(self, heads: int) -> int:
+        """As wide, in heads, as the model is; whole heads of it, as some families cut it."""
+        hidden = self._size("hidden_size", 1)
+        head = self._size("head_dim", hidden // self.heads)
+        wide = max(1, round(heads * hidden / max(1, self.heads * head)))
+        return wide * HEAD
+
+    def _ffn(self, hidden: int) -> int:
+        """In proportion to the hidden size, and cut over the sockets as the model's is."""
+        ffn, full = self._size("intermediate_size", 4 * hidden), self._size("hidden_size", hidden)
+        step = gcd(ffn, self.scale.ways)
+        return step * max(1, round(ffn / full * hidden / step))
+
+    def _layers(self) -> tuple[int, int]:
+        """Layers, and the first one with a sliding window: some of both kinds where the model has both."""
+        layers = self._size("num_hidden_layers", 1)
+        first = self._size("max_window_layers", layers)
+        return (min(layers, LAYERS),) * 2 if first >= layers else (2 * LAYERS, LAYERS)
+
+
+def _few(count: int, cut: int) -> int:
+    """One, two or (where it has an odd factor) three times the ways in which a count is cut."""
+    rest = count // cut
+    return cut * (1 if rest == 1 else 2 if rest & (rest - 1) == 0 else 3)
+
+
+def _vocabulary(size: int, ways: int) -> int:
+    """The least that leaves the same rest over the sockets: a vocabulary that is padded still is."""
+    missing = -size % ways
+    least = LEAST_VOCABULARY if missing == 0 else max(LEAST_VOCABULARY, int(missing / PADDING) + ways)
+    return -(-least // ways) * ways - missing

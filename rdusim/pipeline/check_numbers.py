@@ -1,0 +1,177 @@
+"""`rdusim run MODEL --check-numbers`: does the mapped program compute the numbers of its graph?
+
+A config.json is scaled down, a graph file is executed as it is. Each phase is lowered and mapped as asked, executed
+tile by tile on every socket, and compared with the graph; then once more with sections cut into tiles, which a small
+model alone would not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from rdusim.arch.types import Arch
+from rdusim.errors import DeadlockError, OptionError, Problem
+from rdusim.graph.evaluate import evaluate
+from rdusim.graph.load import load_constants, load_graph, locate
+from rdusim.graph.scale import Scale, scaled_down, write_config
+from rdusim.graph.settings import read_settings
+from rdusim.graph.types import OperatorGraph, Role, RunShape
+from rdusim.mapping.map_onto import map_onto
+from rdusim.pipeline.request import GENERATE, RunRequest
+from rdusim.pipeline.stages import Observe, Stages
+from rdusim.program.lower import choose_parallelism, lower
+from rdusim.program.types import Fusion, LowerOptions
+from rdusim.report.numbers import Deviation, NumbersReport, ProgramNumbers
+from rdusim.units import show
+
+if TYPE_CHECKING:
+    from rdusim.sim.functional.storage import Array
+
+TOLERANCE: Final = 1e-9  # of a result's largest value: sums in another order differ by some 1e-15
+SEED: Final = 0
+FEW_TOKENS: Final = 12
+FEW_SEQUENCES: Final = 3
+LEAST_TILES: Final = 4
+MOST_ELEMENTS: Final = 32_000_000  # of all tensors of a graph that is executed as it is
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> NumbersReport:
+    """Execute what was asked for, small, and compare. Raises RdusimError for wrong input, not for wrong numbers."""
+    stages = Stages(request, observe=observe)
+    shapes = _shapes(stages)
+    options = stages.lower_options()
+    options = replace(options, parallelism=choose_parallelism(stages.graph(shapes[0]), stages.arch, options))
+    path, name = locate(request.model)
+    with TemporaryDirectory() as folder:
+        scaled: Mapping[str, int] = {}
+        config = path.suffix == ".json"
+        if config:
+            path, scaled = _small_model(path, Path(folder), shapes[-1], options)
+        programs = []
+        for shape in shapes:
+            small = _small_shape(shape) if config else shape
+            graph = replace(load_graph(path, small), name=name)
+            _check_size(graph)
+            known = load_constants(path, small) if config else {}
+            phase = shape.phase.value if config else stages.plan.phase
+            for cut, least in _cuts(options):
+                observe(f"executing {phase}, {cut}")
+                lowered = replace(options, least_tiles=least)
+                programs.append(_executed(graph, known, stages.arch, lowered, stages, phase, cut))
+    assert options.parallelism is not None
+    return NumbersReport(
+        model=name,
+        arch=stages.arch.name,
+        sockets=options.parallelism.sockets,
+        parallelism=asdict(options.parallelism),
+        tolerance=TOLERANCE,
+        seed=SEED,
+        scaled=scaled,
+        programs=tuple(programs),
+    )
+
+
+def compare(
+    wanted: Mapping[str, Array], found: Mapping[str, Array], tolerance: float = TOLERANCE
+) -> Iterator[Deviation]:
+    """Errors of every wanted result; one that is missing, or has no number somewhere, is not equal."""
+    import numpy as np
+
+    for tensor, reference in wanted.items():
+        right = np.asarray(reference, dtype=np.float64)
+        largest = float(np.abs(right).max(initial=0.0))
+        absolute = float(np.abs(right - found[tensor]).max(initial=0.0)) if tensor in found else float("nan")
+        relative = absolute / largest if largest else absolute
+        broken = bool(np.isnan(absolute))
+        yield Deviation(
+            tensor=tensor,
+            shape=right.shape,
+            absolute=None if broken else absolute,
+            relative=None if broken else relative,
+            equal=not broken and relative <= tolerance,
+        )
+
+
+def observed(graph: OperatorGraph) -> list[str]:
+    """Tensors to see besides results: what an index of a largest element is made of (logits)."""
+    return [
+        operator.inputs[0].tensor
+        for operator in graph.operators
+        if operator.kind == "argmax" and graph.tensors[operator.outputs[0].tensor].role is Role.OUTPUT
+    ]
+
+
+def _executed(
+    graph: OperatorGraph,
+    known: Mapping[str, Array],
+    arch: Arch,
+    options: LowerOptions,
+    stages: Stages,
+    phase: str,
+    cut: str,
+) -> ProgramNumbers:
+    from rdusim.sim.functional import ProgramFault, execute
+    from rdusim.sim.functional.inputs import random_inputs
+
+    inputs, keep = random_inputs(graph, known, SEED), observed(graph)
+    wanted = evaluate(graph, inputs, keep)
+    mapping = map_onto(lower(graph, arch, options), arch, stages.map_options())
+    try:
+        ran = execute(mapping, graph, arch, inputs, keep)
+    except (DeadlockError, ProgramFault) as error:
+        return ProgramNumbers(phase=phase, cut=cut, executed={}, deviations=(), problem=str(error))
+    deviations = tuple(compare(wanted, {**ran.kept, **ran.results}))
+    return ProgramNumbers(phase=phase, cut=cut, executed=asdict(ran.counts), deviations=deviations)
+
+
+def _cuts(options: LowerOptions) -> list[tuple[str, int]]:
+    """As lowering chooses; and in tiles, so that they stream."""
+    chosen = ("sections as chosen", options.least_tiles)
+    if options.fusion is Fusion.UNFUSED:
+        return [("a kernel for each operator", options.least_tiles)]
+    return [chosen, (f"cut into {LEAST_TILES} tiles or more", LEAST_TILES)]
+
+
+def _small_model(path: Path, folder: Path, shape: RunShape, options: LowerOptions) -> tuple[Path, Mapping[str, int]]:
+    """A small config of the same family, and its sizes where they differ."""
+    settings = read_settings(path)
+    assert options.parallelism is not None
+    tokens, few = shape.context_tokens, _small_shape(shape).context_tokens
+    values = scaled_down(settings, Scale(ways=options.parallelism.tp, tokens=tokens, few=few))
+    sizes = {key: value for key, value in values.items() if value != settings.values[key]}
+    return write_config(values, folder), sizes
+
+
+def _shapes(stages: Stages) -> list[RunShape]:
+    """The programs of a request; of a generation its prompt and its first step of decode."""
+    if stages.plan.phase != GENERATE:
+        return [stages.shape()]
+    prompt = stages.plan.prefill()
+    return [prompt, stages.plan.decode(prompt.context_tokens + 1)]
+
+
+def _small_shape(shape: RunShape) -> RunShape:
+    """Few sequences and tokens, in the same phase."""
+    context = min(shape.context_tokens, FEW_TOKENS)
+    return replace(
+        shape,
+        batch=min(shape.batch, FEW_SEQUENCES),
+        query_tokens=min(shape.query_tokens, context),
+        context_tokens=context,
+    )
+
+
+def _check_size(graph: OperatorGraph) -> None:
+    elements = sum(tensor.elements for tensor in graph.tensors.values())
+    if elements > MOST_ELEMENTS:
+        message = f"{graph.name} has {show(elements, 'count')} elements in its tensors: too many to execute"
+        hint = f"write a graph file with smaller shapes, of at most {show(MOST_ELEMENTS, 'count')} elements"
+        raise OptionError(Problem(field="--check-numbers", message=message, hint=hint))
