@@ -40,8 +40,8 @@ class Exclusive:
     """
 
     resource: int
-    rank: int = 0
-    step: int = 0
+    rank: float = 0.0
+    step: float = 0.0
     block: int = 1
 
 
@@ -111,8 +111,8 @@ class NetArrays:
     use_side: Ints
     use_turn: Floats
     held: Ints  # exclusive resource of an actor, -1 for none
-    rank: Ints
-    step: Ints
+    rank: Floats
+    step: Floats
     block: Ints
     member_first: Ints
     members: Ints  # actors of an exclusive resource
@@ -155,8 +155,8 @@ def arrays(net: ActorNet) -> NetArrays:
         use_side=_ints([use.side for actor in actors for use in actor.shared]),
         use_turn=_floats([use.turn for actor in actors for use in actor.shared]),
         held=_ints([hold.resource for hold in holds]),
-        rank=_ints([hold.rank for hold in holds]),
-        step=_ints([hold.step for hold in holds]),
+        rank=_floats([hold.rank for hold in holds]),
+        step=_floats([hold.step for hold in holds]),
         block=_ints([hold.block for hold in holds]),
         member_first=member_first,
         members=_ints(holders)[places],

@@ -216,7 +216,7 @@ def loop(
             resource = event - actors - channels
             taken[resource] = 0
             best = -1
-            best_urgency = 0
+            best_urgency = 0.0
             for at in range(member_first[resource], member_first[resource + 1]):
                 actor = members[at]
                 if waits[actor] != 0:

@@ -25,8 +25,8 @@ def claimed_cycles(section: Section, allocations: Mapping[str, Allocation], arch
     collectives = sum(_collective(stage, arch) * stage.tiles for stage in section.stages)
     moving = dict.fromkeys((tier.name for tier in arch.socket.memory), 0.0)
     for stream in (*section.loads, *section.stores):
-        tier = _tier(stream, allocations, arch)
-        moving[tier.name] += stream.bytes / _rate(stream, tier, arch)
+        tier = tier_of(stream, allocations, arch)
+        moving[tier.name] += stream.bytes / rate_of(stream, tier, arch)
     return max(collectives, *moving.values(), *computing, *_alone(section, allocations, arch))
 
 
@@ -54,12 +54,20 @@ def _alone(section: Section, allocations: Mapping[str, Allocation], arch: Arch) 
     return [
         stream.bytes
         / min(
-            _rate(stream, _tier(stream, allocations, arch), arch),
+            rate_of(stream, tier_of(stream, allocations, arch), arch),
             stream.agcus * door,
             float(pmus[stream.stage] * tile.pmu.write_bytes_per_cycle),
         )
         for stream in (*section.loads, *section.stores)
     ]
+
+
+def stage_cycles(stage: Stage, arch: Arch) -> float:
+    """Cycles of one tile: of the stage's PCUs, or of its collective from the first byte to the last."""
+    if (work := stage.collective) is not None:
+        time = p2p.collective(work.kind, work.participants, work.size, arch)
+        return (time.occupied + time.latency) * arch.socket.clock
+    return _stage(stage, arch)
 
 
 def _stage(stage: Stage, arch: Arch) -> float:
@@ -73,13 +81,13 @@ def _collective(stage: Stage, arch: Arch) -> float:
     return p2p.collective(work.kind, work.participants, work.size, arch).occupied * arch.socket.clock
 
 
-def _tier(stream: MemoryStream, allocations: Mapping[str, Allocation], arch: Arch) -> MemoryTier:
+def tier_of(stream: MemoryStream, allocations: Mapping[str, Allocation], arch: Arch) -> MemoryTier:
     place = allocations.get(stream.buffer)
     tiers = arch.socket.memory
     return next(tier for tier in tiers if tier.name == place.tier) if place else tiers[0]
 
 
-def _rate(stream: MemoryStream, tier: MemoryTier, arch: Arch) -> float:
+def rate_of(stream: MemoryStream, tier: MemoryTier, arch: Arch) -> float:
     """Bytes per cycle; all but gathers read whole rows."""
     contiguous = stream.contiguous if stream.gathered else Bytes(max(stream.contiguous, tier.timing.row))
     return dram.bytes_per_cycle(tier, arch.socket.clock, contiguous, 0.0)

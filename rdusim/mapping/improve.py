@@ -1,7 +1,7 @@
 """Placement that minimises routed traffic: layouts that promise less are routed, and the best that really is stays.
 
-The constructive layout is the first candidate, so what is chosen is never worse: first by how far the fullest link is
-beyond what it can carry, then by traffic, bytes x hops with ways between tiles and dies priced as in `order`.
+The constructive layouts are among the candidates, so what is chosen is never worse: first by the time that it promises
+(see `promise`), then by traffic, bytes x hops with ways between tiles and dies priced as in `order`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from rdusim.mapping.mesh import Mesh
 from rdusim.mapping.negotiate import Limits
 from rdusim.mapping.order import Dear, better_order
 from rdusim.mapping.place import Layout, Sites, Window, constructive, lay
+from rdusim.mapping.promise import Promise, memory_ports
 from rdusim.mapping.route import Routing, route, settle
 from rdusim.mapping.types import Placement
 from rdusim.program.types import Section
 
+CLOSE = 2  # digits: times within a hundredth are alike
 NARROW = 2  # rows of a band: stages as strips over the whole width, near AGCUs of both edges
 
 
@@ -31,27 +33,37 @@ class Placed:
 
 
 def improve(
-    section: Section, mesh: Mesh, window: Window, limits: Limits, dear: Dear, *, seed: int, effort: int
+    section: Section,
+    mesh: Mesh,
+    window: Window,
+    limits: Limits,
+    dear: Dear,
+    promise: Promise,
+    *,
+    seed: int,
+    effort: int,
 ) -> Placed:
-    """The best layout found. `effort`: rounds of the search for an order; 0: the constructive layout."""
+    """The best layout found. `effort`: rounds of the search for an order; 0: the constructive layouts."""
 
     def settled(found: Placed) -> Placed:
         return Placed(sites=found.sites, routing=settle(found.routing, limits, mesh))
 
-    def score(found: Placed) -> tuple[float, float]:
-        """What comes first is better: no link beyond what it carries, then the least traffic."""
-        return max(1.0, found.routing.fullest(limits, mesh)), traffic(found.routing, dear, mesh)
+    def score(found: Placed) -> tuple[float, float, float]:
+        """What comes first is better: the promised time, then links within what they carry, then the least traffic."""
+        time = round(promise(found.routing) / max(1.0, promise.claimed), CLOSE)
+        return time, max(1.0, found.routing.fullest(limits, mesh)), traffic(found.routing, dear, mesh)
 
-    first, *others = [
-        _placed(section, mesh, window, layout) for layout in _layouts(section, mesh, window, dear, seed, effort)
-    ]
-    best = settled(first)
-    for found in sorted(others, key=lambda found: traffic(found.routing, dear, mesh)):
-        full, least = score(best)
-        if full <= 1.0 and least <= traffic(found.routing, dear, mesh):
-            break  # this one and those behind it have more traffic even before they negotiate
-        best = min(best, settled(found), key=score)
-    return best
+    found = [_placed(section, mesh, window, layout) for layout in _layouts(section, mesh, window, dear, seed, effort)]
+    best: tuple[tuple[float, float, float], Placed] | None = None
+    for before, placed in sorted(((score(placed), placed) for placed in found), key=lambda pair: pair[0]):
+        if best is not None and before >= best[0]:
+            break  # negotiating makes ways longer: this one and those behind it cannot become better
+        after = settled(placed)
+        scored = score(after)
+        if best is None or scored < best[0]:
+            best = scored, after
+    assert best is not None
+    return best[1]
 
 
 def fixed(section: Section, mesh: Mesh, window: Window, limits: Limits, given: Mapping[str, Placement]) -> Placed:
@@ -68,27 +80,26 @@ def fixed(section: Section, mesh: Mesh, window: Window, limits: Limits, given: M
 def traffic(routing: Routing, dear: Dear, mesh: Mesh) -> float:
     """Bytes x hops of one execution; ways between tiles and dies, and the busiest AGCU's bytes, as `dear` says."""
     nets = routing.nets
+    ports = memory_ports(nets)
     enters = np.flatnonzero(nets.feeder >= 0)
     dies = mesh.die_of(nets.tile)
     price = dear.tln + dear.die * (dies[enters] != dies[nets.feeder[enters]])
     moved = nets.bytes * routing.times[nets.flow]
-    # What neither stays on a tile nor goes to another one is memory's.
-    port = np.where(nets.enters & (nets.feeder < 0), nets.source, nets.door)
-    fed = np.zeros(nets.flow.size + 1, dtype=np.bool_)
-    fed[nets.feeder] = True
-    memory = (port >= 0) & ~fed[:-1] & (nets.feeder < 0)
-    busiest = np.bincount(port[memory], moved[memory], 1).max()
+    memory = ports >= 0
+    busiest = np.bincount(ports[memory], moved[memory], 1).max()
     return float(routing.total.sum() + moved[enters] @ price + busiest * mesh.agcus.size * dear.agcu)
 
 
 def _layouts(section: Section, mesh: Mesh, window: Window, dear: Dear, seed: int, effort: int) -> list[Layout]:
-    """The constructive layout, and with any effort a better order in bands of several heights."""
+    """The constructive layout, one tile after the other and on all alike; with any effort a better order, other bands."""
     first = constructive(section, mesh, window)
+    alike = [replace(first, alike=True)] if mesh.tiles > 1 and len(section.stages) > 1 else []
     if not effort or len(section.stages) < 2:
-        return [first]
+        return [first, *alike]
     better = better_order(section, mesh, window, first, dear, seed=seed, effort=effort)
     found = [replace(better, band=band) for band in (first.band, mesh.rows, NARROW)]
-    return list(dict.fromkeys((first, *found)))
+    alike += [replace(layout, band=band) for layout in alike for band in (mesh.rows, NARROW)]
+    return list(dict.fromkeys((first, *found, *alike)))
 
 
 def _placed(section: Section, mesh: Mesh, window: Window, layout: Layout) -> Placed:

@@ -18,6 +18,7 @@ from rdusim.mapping.mesh import Mesh, mesh_of
 from rdusim.mapping.negotiate import Limits
 from rdusim.mapping.order import dear_of
 from rdusim.mapping.place import Window, whole, windows
+from rdusim.mapping.promise import Promise
 from rdusim.mapping.route import routes_of
 from rdusim.mapping.types import Allocation, MapOptions, MappedSection, Mapping, Placement
 from rdusim.program.types import Program, Section
@@ -78,7 +79,21 @@ def _mapped(
         fixed(section, mesh, window, limits, given)
         if any(stage.name in given for stage in section.stages)
         else improve(
-            section, mesh, window, limits, dear_of(arch.socket, mesh), seed=options.seed, effort=options.effort
+            section,
+            mesh,
+            window,
+            limits,
+            dear_of(arch.socket, mesh),
+            Promise(
+                section=section,
+                allocations=allocations,
+                arch=arch,
+                mesh=mesh,
+                claimed=claimed,
+                capacity=limits.all_flows,
+            ),
+            seed=options.seed,
+            effort=options.effort,
         )
     )
     sites, routing = placed.sites, placed.routing

@@ -2,20 +2,21 @@
 
 A curve winds through every tile (bands of rows, column by column), so that a run of it is a compact patch in which PCUs
 and PMUs alternate. The n-th PCU and the n-th PMU of the curve make slot n. Stages follow each other on the slots of all
-tiles, those of one die first; a stage as long as its more numerous kind spreads the other kind over its run.
+tiles, those of one die first, or every tile holds a part of each; a stage as long as its more numerous kind spreads the
+other kind over its run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
 from rdusim.mapping.mesh import Floats, Ints, Mesh
 from rdusim.mapping.types import Placement
-from rdusim.program.types import Section
+from rdusim.program.types import Section, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How stages lie on the curve: numbers of the stages in the order they follow each other, rows of a band."""
+    """How stages lie on the curve: numbers of the stages in the order they follow each other, rows of a band.
+
+    `alike`: every tile holds its part of every stage; otherwise one tile is filled after the other.
+    """
 
     order: tuple[int, ...]
     band: int
+    alike: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +76,36 @@ def place(
 
 def lay(section: Section, mesh: Mesh, window: Window, layout: Layout) -> Sites:
     """Sites within `window` under a layout."""
+    if not layout.alike:
+        return _run(section, mesh, window, layout)
+    one = replace(mesh, tiles=1)
+    parts = [_run(part, one, window, layout) for part in _parts(section, mesh.tiles)]
+
+    def joined(kind: Sequence[dict[str, Ints]], name: str) -> Ints:
+        return np.concatenate([sites[name] + tile * mesh.tile_switches for tile, sites in enumerate(kind)])
+
+    names = [stage.name for stage in section.stages]
+    pcus, pmus = [part.pcus for part in parts], [part.pmus for part in parts]
+    return Sites(pcus={name: joined(pcus, name) for name in names}, pmus={name: joined(pmus, name) for name in names})
+
+
+def _parts(section: Section, tiles: int) -> list[Section]:
+    """The section with the units of each stage shared out over the tiles; odd ones go to one tile after the other."""
+    found: list[list[Stage]] = [[] for _ in range(tiles)]
+    odd = {"pcus": 0, "pmus": 0}
+    for stage in section.stages:
+        units = {}
+        for kind in odd:
+            each, over = divmod(int(getattr(stage, kind)), tiles)
+            units[kind] = [each + ((tile - odd[kind]) % tiles < over) for tile in range(tiles)]
+            odd[kind] += over
+        for tile, stages in enumerate(found):
+            stages.append(replace(stage, pcus=units["pcus"][tile], pmus=units["pmus"][tile]))
+    return [replace(section, stages=tuple(stages), loads=(), stores=()) for stages in found]
+
+
+def _run(section: Section, mesh: Mesh, window: Window, layout: Layout) -> Sites:
+    """Stages one after the other on the curves of all tiles."""
     stages = [section.stages[number] for number in layout.order]
     pcus = np.array([stage.pcus for stage in stages], dtype=np.int64)
     pmus = np.array([stage.pmus for stage in stages], dtype=np.int64)

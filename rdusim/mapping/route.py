@@ -99,7 +99,7 @@ def routes_of(
     nets, flows = routing.nets, flows_of(section)
     own = _own_hops(section, pcus, pmus, mesh)
     hops = _hops(nets, *lengths(nets, routing.trunks, routing.axes), len(flows))
-    outside = _outside(nets, section, mesh)
+    across = outside(nets, section, mesh)
     sequenced = _sequenced(nets, len(flows), mesh)
     nets_of = _nets(nets, ways(nets, routing.trunks, routing.axes, mesh), len(flows))
     routes = {}
@@ -109,8 +109,8 @@ def routes_of(
             hops=int(hops[number]) + own[number],
             links=tuple(link.tolist()),
             tile_load=tuple(load.tolist()),
-            tln_bytes=float(outside[number, 0]),
-            die_crossing_bytes=float(outside[number, 1]),
+            tln_bytes=float(across[number, 0]),
+            die_crossing_bytes=float(across[number, 1]),
             nets=nets_of[number],
             sequenced=bool(sequenced[number]),
         )
@@ -178,21 +178,21 @@ def _hops(nets: Demand, farthest: Ints, to_door: Ints, flows: int) -> Ints:
     return hops
 
 
-def _outside(nets: Demand, section: Section, mesh: Mesh) -> Floats:
+def outside(nets: Demand, section: Section, mesh: Mesh) -> Floats:
     """By flow, bytes of a tile on the TLN and between dies. Streams: what enters a tile. Loads and stores: all bytes;
     addresses interleave over the channels of all dies, so (dies - 1) / dies of them cross."""
     flows = flows_of(section)
-    outside = np.zeros((len(flows), 2))
+    across = np.zeros((len(flows), 2))
     enters = np.flatnonzero(nets.feeder >= 0)
     dies = mesh.die_of(nets.tile)
     crosses = dies[enters] != dies[nets.feeder[enters]]
     size = nets.bytes[enters]
-    outside[:, 0] = np.bincount(nets.flow[enters], size, len(flows))
-    outside[:, 1] = np.bincount(nets.flow[enters], size * crosses, len(flows))
+    across[:, 0] = np.bincount(nets.flow[enters], size, len(flows))
+    across[:, 1] = np.bincount(nets.flow[enters], size * crosses, len(flows))
     count = mesh.tiles // mesh.tiles_per_die
     for number, memory in enumerate((*section.loads, *section.stores), start=len(section.streams)):
-        outside[number] = memory.tile_bytes, memory.tile_bytes * (count - 1) / count
-    return outside
+        across[number] = memory.tile_bytes, memory.tile_bytes * (count - 1) / count
+    return across
 
 
 def _sequenced(nets: Demand, flows: int, mesh: Mesh) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -1,7 +1,7 @@
 """AGCUs: requests to memory, a limited number outstanding, and the vectors of which they consist.
 
-One AGCU serves the shares (nets) of many loads and stores: each cycle it sends one request. Operands that are loaded
-once are asked for in the order of their use, what runs with the tiles goes first and in turn.
+One AGCU serves the shares (nets) of many loads and stores: each cycle it sends one request, for the part that is needed
+first (mapping.needs).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from rdusim.arch.types import Agcu
+from rdusim.mapping.needs import Need
 from rdusim.sim.causes import AGCU
 from rdusim.sim.cycle.buffers import Operand
 from rdusim.sim.cycle.compute import Wait
@@ -63,7 +64,9 @@ class Share:
         request: int,
         vector: int,
         operand: Operand | None,
+        need: Need,
     ) -> None:
+        self.need = need
         self.transfer, self.node, self.operand = transfer, node, operand
         self.size, self.flits, self.tiles, self.address, self.pitch = size, flits, tiles, address, pitch
         self.request, self.vector = request, vector
@@ -148,16 +151,12 @@ class AgcuRun:
     def __init__(self, agcu: Agcu, die: int, fabric: Fabric) -> None:
         self.most, self.die, self.fabric = agcu.outstanding_requests, die, fabric
         self.outstanding = 0
-        self.urgent: deque[Share] = deque()  # with the tiles, in turn
-        self.operands: list[Share] = []  # loaded once, in order of use
+        self.shares: list[Share] = []
         self.active = False
 
     def add(self, share: Share) -> None:
         share.transfer.shares += 1
-        if share.tiles == 1 and share.operand is not None:
-            self.operands.append(share)
-        else:
-            self.urgent.append(share)
+        self.shares.append(share)
 
     def wake(self) -> None:
         if not self.active:
@@ -184,12 +183,8 @@ class AgcuRun:
         return True
 
     def _next(self, now: int) -> Share | None:
-        for _ in range(len(self.urgent)):
-            share = self.urgent[0]
-            self.urgent.rotate(-1)
-            if share.ready(now):
-                return share
-        return next((share for share in self.operands if share.ready(now)), None)
+        ready = [share for share in self.shares if share.ready(now)]
+        return min(ready, key=lambda share: share.need.of(share.asked // share.size), default=None)
 
     def _load(self, share: Share, address: int, first: int, length: int) -> None:
         clock, outside, tier = self.fabric.clock, self.fabric.outside, share.transfer.tier

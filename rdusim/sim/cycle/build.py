@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rdusim.arch.types import Arch
 from rdusim.graph.types import Compute
 from rdusim.mapping.mesh import OUT, Mesh
+from rdusim.mapping.needs import needs
 from rdusim.mapping.types import Allocation, Flow, MappedSection, Net, SramRange
 from rdusim.program.types import MemoryStream, Stream
 from rdusim.sim.cycle.agcu import AgcuRun, Share, Transfer
@@ -32,6 +33,7 @@ class _Builder:
         self.wiring = Wiring(arch, mesh, self.fabric)
         self.crews: dict[str, Crew] = {}
         self.agcus: dict[int, AgcuRun] = {}
+        self.needs = needs(mapped, arch)
 
     def run(self) -> Fabric:
         placed = {placement.stage: placement for placement in self.mapped.placements}
@@ -280,6 +282,7 @@ class _Builder:
             min(self.arch.socket.tile.agcu.request_size, max(1, stream.contiguous)),
             self.wiring.vector,
             operand,
+            self.needs[stream.name],
         )
         if stream.gathered:
             rows = max(1, place.size // max(1, stream.contiguous))

@@ -12,6 +12,7 @@ from math import ceil, gcd
 
 from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.actors import Actor, Channel, Exclusive, Use
+from rdusim.mapping.needs import needs
 from rdusim.mapping.types import Allocation, MappedSection
 from rdusim.program.types import MemoryStream, Stage, Stream
 from rdusim.sim.alone import loop_copies, memory_time, operand_tail, slowest_stage, stage_times
@@ -40,6 +41,7 @@ class _Builder:
         self.memory = {tier.name: tier for tier in arch.socket.memory}
         self.made = SectionNet(times=stage_times(mapped, arch))
         self.net = self.made.net
+        self.needs = needs(mapped, arch)
         self.pace = max(
             slowest_stage(self.section, self.made.times) * self.section.tiles,
             *(self._memory_cycles(name) for name in self.memory),
@@ -55,10 +57,8 @@ class _Builder:
             self._stage(stage, incoming[stage.name])
         for stream in self.section.streams:
             self._stream(stream)
-        once = 0
         for load in self.section.loads:
-            self._load(load, once)
-            once += load.tiles == 1
+            self._load(load)
         for store in self.section.stores:
             self._store(store)
         if self.repeats > 1:
@@ -177,11 +177,11 @@ class _Builder:
         contiguous = stream.contiguous if stream.gathered else Bytes(max(stream.contiguous, tier.timing.row))
         return dram.bytes_per_cycle(tier, self.arch.socket.clock, contiguous, 0.0)
 
-    def _moves(self, stream: MemoryStream, written: bool, rank: int) -> list[Move]:
-        """An actor for each AGCU. What runs with the tiles goes first, then operands in the order of their use."""
-        return [self._move(stream, door, written, rank) for door in self.shared.doors[stream.name] if door.bytes > 0.0]
+    def _moves(self, stream: MemoryStream, written: bool) -> list[Move]:
+        """An actor for each AGCU, which serves first what is needed first."""
+        return [self._move(stream, door, written) for door in self.shared.doors[stream.name] if door.bytes > 0.0]
 
-    def _move(self, stream: MemoryStream, door: Door, written: bool, rank: int) -> Move:
+    def _move(self, stream: MemoryStream, door: Door, written: bool) -> Move:
         socket, share = self.arch.socket, door.bytes / stream.tile_bytes
         tier, route = self.memory[self.tiers[stream.name]], self.mapped.routes[stream.name]
         window = socket.tile.agcu.outstanding_requests * socket.tile.agcu.request_size
@@ -205,8 +205,8 @@ class _Builder:
                 shared=(bus, *self._part_of(stream, share / chunks)),
                 exclusive=Exclusive(
                     resource=door.resource,
-                    rank=-1 if stream.tiles > 1 else rank,
-                    step=0 if stream.tiles > 1 else len(self.section.loads),
+                    rank=self.needs[stream.name].first,
+                    step=self.needs[stream.name].step,
                     block=chunks,
                 ),
             ),
@@ -228,13 +228,13 @@ class _Builder:
         """More than its space holds comes with every tile."""
         return load.tiles > 1 and load.prefetch < load.tile_bytes
 
-    def _load(self, load: MemoryStream, rank: int) -> None:
+    def _load(self, load: MemoryStream) -> None:
         stage = self.stages[load.stage]
         fires, done = self.made.fires[stage.name], self.made.dones[stage.name]
         again = self._streams_again(load)
         tail = operand_tail(load, stage, self.made.times[stage.name], self.arch) if load.tiles == 1 else 0.0
         copies = loop_copies(self.section, self.arch.socket.sram) if load.prefetch >= load.bytes else 1
-        for move in self._moves(load, False, rank):
+        for move in self._moves(load, False):
             held = int(load.prefetch * move.chunks // load.tile_bytes)
             if load.tiles == 1:
                 if self._whole(load):
@@ -244,7 +244,7 @@ class _Builder:
                     self._first(move, fires)
                 self._room(move, done, copies * move.chunks, at_start=False)
                 if held < move.chunks:
-                    self._room(move, fires, held, at_start=True)
+                    self._room(move, fires, max(1, held), at_start=True)
             elif again:
                 self._part(move, done, move.tail)
                 self._room(move, fires, max(1, held), at_start=True)
@@ -300,7 +300,7 @@ class _Builder:
         """A part leaves once its tile is done, from one of two places."""
         stage = self.stages[store.stage]
         fires, done = self.made.fires[stage.name], self.made.dones[stage.name]
-        for move in self._moves(store, True, 0):
+        for move in self._moves(store, True):
             _, _, give, give_block = _rates(store.tiles, self._firings(done))
             channel = Channel(
                 name=store.name,

@@ -1,0 +1,44 @@
+"""The static schedule of the AGCUs: when each part of a load or store is needed, were memory no limit.
+
+Tile 0 reaches a stage after the work of the stages before it; tile k comes k paces later, the pace being what the section
+claims for a tile. An AGCU serves the part that is needed first. docs/model.md, "Needs".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdusim.arch.types import Arch
+from rdusim.mapping.claim import stage_cycles
+from rdusim.mapping.types import MappedSection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Cycles after the start of a section at which part 0 is needed, and from one part to the next."""
+
+    first: float
+    step: float
+
+    def of(self, part: int) -> float:
+        return self.first + part * self.step
+
+
+def needs(mapped: MappedSection, arch: Arch) -> dict[str, Need]:
+    """By load and store. What is stored counts from when its stage has made it."""
+    section = mapped.section
+    reached: dict[str, float] = {}
+    made: dict[str, float] = {}
+    for stage in section.stages:
+        before = (made[stream.source] for stream in section.streams if stream.target == stage.name)
+        reached[stage.name] = max(before, default=0.0)
+        made[stage.name] = reached[stage.name] + stage_cycles(stage, arch)
+    found = {
+        stream.name: Need(first=reached[stream.stage], step=mapped.claimed / max(1, stream.tiles))
+        for stream in section.loads
+    }
+    found |= {
+        stream.name: Need(first=made[stream.stage], step=mapped.claimed / max(1, stream.tiles))
+        for stream in section.stores
+    }
+    return found
