@@ -46,6 +46,11 @@ def capacity(cycles: float, arch: Arch) -> float:
     return cycles * mesh.vector_links / rdn.link_cycles(1.0, mesh) if cycles > 0.0 else inf
 
 
+def interval_cycles(stage: Stage, arch: Arch) -> float:
+    """Cycles between two tiles of a stage: of its PCUs, or of the busiest link of its collective."""
+    return _stage(stage, arch) if stage.collective is None else _collective(stage, arch)
+
+
 def _alone(section: Section, allocations: Mapping[str, Allocation], arch: Arch) -> list[float]:
     """Cycles of each load and store at the rate of its memory, its AGCUs or their ports, or its PMUs."""
     tile = arch.socket.tile

@@ -91,7 +91,7 @@ def traffic(routing: Routing, dear: Dear, mesh: Mesh) -> float:
 
 
 def _layouts(section: Section, mesh: Mesh, window: Window, dear: Dear, seed: int, effort: int) -> list[Layout]:
-    """The constructive layout, one tile after the other and on all alike; with any effort a better order, other bands."""
+    """The constructive layout, tile after tile and on all alike; with any effort a better order, and other bands."""
     first = constructive(section, mesh, window)
     alike = [replace(first, alike=True)] if mesh.tiles > 1 and len(section.stages) > 1 else []
     if not effort or len(section.stages) < 2:

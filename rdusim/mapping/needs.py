@@ -1,7 +1,7 @@
 """The static schedule of the AGCUs: when each part of a load or store is needed, were memory no limit.
 
-Tile 0 reaches a stage after the work of the stages before it; tile k comes k paces later, the pace being what the section
-claims for a tile. An AGCU serves the part that is needed first. docs/model.md, "Needs".
+Tile 0 reaches a stage after the work of the stages before it; tile k comes k paces later, the pace being that of the
+slowest stage. An AGCU serves the part that is needed first. docs/model.md, "Needs".
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
-from rdusim.mapping.claim import stage_cycles
+from rdusim.mapping.claim import interval_cycles, stage_cycles
 from rdusim.mapping.types import MappedSection
 
 
@@ -33,12 +33,11 @@ def needs(mapped: MappedSection, arch: Arch) -> dict[str, Need]:
         before = (made[stream.source] for stream in section.streams if stream.target == stage.name)
         reached[stage.name] = max(before, default=0.0)
         made[stage.name] = reached[stage.name] + stage_cycles(stage, arch)
+    busy = max((stage.tiles * interval_cycles(stage, arch) for stage in section.stages), default=0.0)
     found = {
-        stream.name: Need(first=reached[stream.stage], step=mapped.claimed / max(1, stream.tiles))
-        for stream in section.loads
+        stream.name: Need(first=reached[stream.stage], step=busy / max(1, stream.tiles)) for stream in section.loads
     }
     found |= {
-        stream.name: Need(first=made[stream.stage], step=mapped.claimed / max(1, stream.tiles))
-        for stream in section.stores
+        stream.name: Need(first=made[stream.stage], step=busy / max(1, stream.tiles)) for stream in section.stores
     }
     return found

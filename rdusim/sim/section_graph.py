@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
 from rdusim.kernel.maxplus import EventGraph, event_graph
+from rdusim.mapping.needs import needs
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import Stage, Stream
 from rdusim.sim.alone import StageTime, operand_tail, stage_times
@@ -76,6 +77,8 @@ class _Builder:
                 self._tiled_load(flow)
             elif flow.written:
                 self._store(flow)
+        for tier in dict.fromkeys(flow.tier for flow in self.moves):
+            self._reads(tier)
         shared = self._shared()
         if self.loop is not None:
             self._carry()
@@ -221,6 +224,38 @@ class _Builder:
             self._arc(self.starts[stream.stage], there, float(flow.latency) + beyond, 1, flow.limit)
         else:
             self._arc(self.dones[stream.stage], there, float(flow.latency) + service, ahead, flow.limit)
+
+    def _reads(self, tier: str) -> None:
+        """Loads with the tiles take turns on their tier, in the order of their needs, round after round.
+
+        Once the space in front of them is full, operands loaded once that are needed before the next part come first.
+        """
+        loads = [flow for flow in self.moves if flow.tier == tier and not flow.written]
+        tiled = [flow for flow in loads if flow.stream.tiles > 1]
+        if not tiled or self.loop is not None:
+            return
+        tiles, need = self.section.tiles, needs(self.mapped, self.arch)
+        rounds = [flow.stream.bytes / tiles / flow.tier_rate for flow in tiled]
+        ahead = min(
+            max(1, flow.stream.prefetch // max(1, flow.stream.tile_bytes)) * max(1, tiles // flow.stream.tiles)
+            for flow in tiled
+        )
+        following = min(need[flow.stream.name].of(ahead) for flow in tiled)
+        before = sum(
+            flow.stream.bytes / flow.tier_rate
+            for flow in loads
+            if flow.stream.tiles == 1 and need[flow.stream.name].first < following
+        )
+        latency, read = min(float(flow.latency) for flow in tiled), self._event(f"{tier} has been read")
+        self._arc(self.origin, read, latency + sum(rounds), 0, tier)
+        self._arc(read, read, sum(rounds), 1, tier)
+        self._arc(self.origin, read, latency + before + (ahead + 1) * sum(rounds), ahead, tier)
+        order = sorted(range(len(tiled)), key=lambda at: need[tiled[at].stream.name].first)
+        passed = 0.0
+        for at in order[:-1]:
+            passed += rounds[at]
+            self._arc(read, self.moved[tiled[at].stream.name], passed, 1, tier)
+        self._arc(read, self.moved[tiled[order[-1]].stream.name], 0.0, 0, tier)
 
     def _store(self, flow: Flow) -> None:
         """A part leaves once its tile is done; its buffer is free when it has left."""
