@@ -34,12 +34,15 @@ class Use:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusive:
-    """A resource held for a whole firing. Of those that wait for it the most urgent comes next.
+    """A resource that one firing holds at a time. Of those that wait for it the most urgent comes next.
 
-    The urgency of a firing f is `rank` + f // `block` x `step`; the least is served first.
+    It is held for `cycles`, or for `share` of the time until the firing's first shared resource has served it, if that
+    is longer. The urgency of a firing f is `rank` + f // `block` x `step`; the least is served first.
     """
 
     resource: int
+    cycles: float
+    share: float = 0.0
     rank: float = 0.0
     step: float = 0.0
     block: int = 1
@@ -111,6 +114,8 @@ class NetArrays:
     use_side: Ints
     use_turn: Floats
     held: Ints  # exclusive resource of an actor, -1 for none
+    held_cycles: Floats
+    held_share: Floats
     rank: Floats
     step: Floats
     block: Ints
@@ -132,7 +137,7 @@ class NetArrays:
 def arrays(net: ActorNet) -> NetArrays:
     """The columns of a net."""
     actors, channels = net.actors, net.channels
-    none = Exclusive(resource=-1)
+    none = Exclusive(resource=-1, cycles=0.0)
     holds = [actor.exclusive or none for actor in actors]
     input_first, inputs = _by(len(actors), [channel.target for channel in channels])
     output_first, outputs = _by(len(actors), [channel.source for channel in channels])
@@ -155,6 +160,8 @@ def arrays(net: ActorNet) -> NetArrays:
         use_side=_ints([use.side for actor in actors for use in actor.shared]),
         use_turn=_floats([use.turn for actor in actors for use in actor.shared]),
         held=_ints([hold.resource for hold in holds]),
+        held_cycles=_floats([hold.cycles for hold in holds]),
+        held_share=_floats([hold.share for hold in holds]),
         rank=_floats([hold.rank for hold in holds]),
         step=_floats([hold.step for hold in holds]),
         block=_ints([hold.block for hold in holds]),

@@ -27,6 +27,8 @@ def loop(
     use_side: Any,
     use_turn: Any,
     held: Any,
+    held_cycles: Any,
+    held_share: Any,
     rank: Any,
     step: Any,
     block: Any,
@@ -97,6 +99,7 @@ def loop(
             # ---- fire ----
             until = now + service[actor]
             last_use = -1
+            hold = held_cycles[actor]
             for use in range(use_first[actor], use_first[actor + 1]):
                 shared = use_resource[use]
                 begin = free[shared] if free[shared] > now else now
@@ -108,6 +111,8 @@ def loop(
                     turned[shared] -= lost
                     finish += lost
                 free[shared] = finish
+                if use == use_first[actor] and (finish - now) * held_share[actor] > hold:
+                    hold = (finish - now) * held_share[actor]
                 if finish > until:
                     until = finish
                     last_use = use
@@ -126,7 +131,7 @@ def loop(
                     if resource < 0:
                         continue
                     taken[resource] = 1
-                    time = until
+                    time = now + hold
                     event = actors + channels + resource
                 else:
                     channel = outputs[output_first[actor] + item - 2]

@@ -93,6 +93,14 @@ def operand_tail(load: MemoryStream, stage: Stage, time: StageTime, arch: Arch) 
     return time.interval * min(1.0, memory.capacity / memory.banks / max(1.0, part))
 
 
+def comes_whole(load: MemoryStream, stage: Stage) -> bool:
+    """Whether all of an operand loaded once must be there before its stage begins; otherwise the stage follows it.
+
+    So with a moving operand, which passes in front of what stays, and a collective, if there is room for all of it.
+    """
+    return (load.moving or stage.collective is not None) and load.prefetch >= load.bytes
+
+
 def loop_copies(section: Section, sram: int) -> int:
     """Times that the operands loaded once fit into the SRAM beside everything else of the section: at least once."""
     once = sum(load.prefetch for load in section.loads if load.tiles == 1)

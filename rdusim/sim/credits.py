@@ -20,11 +20,11 @@ def check_credits(section: Section) -> None:
     while moved:
         moved = False
         for stage in section.stages:
-            possible = min(
-                stage.tiles,
-                *(_fed(fired[stream.source], stages[stream.source], stage) for stream in _into(section, stage)),
-                *(_room(fired[stream.target], stage, stages[stream.target], stream) for stream in _out(section, stage)),
-            )
+            limits = [_fed(fired[stream.source], stages[stream.source], stage) for stream in _into(section, stage)]
+            limits += [
+                _room(fired[stream.target], stage, stages[stream.target], stream) for stream in _out(section, stage)
+            ]
+            possible = min([stage.tiles, *limits])
             if possible > fired[stage.name]:
                 fired[stage.name], moved = possible, True
     stuck = [stage for stage in section.stages if fired[stage.name] < stage.tiles]

@@ -15,7 +15,7 @@ from rdusim.kernel.maxplus import EventGraph, event_graph
 from rdusim.mapping.needs import needs
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import Stage, Stream
-from rdusim.sim.alone import StageTime, operand_tail, stage_times
+from rdusim.sim.alone import StageTime, comes_whole, operand_tail, stage_times
 from rdusim.sim.causes import AGCU, COLLECTIVE, DIE, FILL, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
 from rdusim.timing import p2p, rdn, tln
@@ -199,13 +199,13 @@ class _Builder:
     def _arrive(self, flow: Flow, there: int) -> None:
         """What moves in front of the rest must be there; otherwise a stage follows what comes, from the first bytes on.
 
-        It is done when the last bank of its operand has arrived and been read.
+        It is done when the last bank of its operand has arrived and been worked on.
         """
-        if flow.stream.moving or self.stages[flow.stream.stage].collective is not None:
+        stage = self.stages[flow.stream.stage]
+        if comes_whole(flow.stream, stage):
             self._arc(there, self.starts[flow.stream.stage], 0.0, 0, FILL)
             return
         self._arc(self.begun[flow.stream.name], self.starts[flow.stream.stage], 0.0, 0, FILL)
-        stage = self.stages[flow.stream.stage]
         time = self.times[stage.name]
         tail = operand_tail(flow.stream, stage, time, self.arch)
         self._arc(there, self.dones[stage.name], tail, 0, time.cause if time.cause != COLLECTIVE else FILL)

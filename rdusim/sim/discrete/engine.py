@@ -201,7 +201,7 @@ def _bounds(run: _Run) -> dict[str, Cycles]:
         for use in actor.shared:
             busy[use.resource] += use.cycles * actor.firings / run.executions
         if actor.exclusive is not None:
-            doors[actor.exclusive.resource] += actor.service * actor.firings / run.executions
+            doors[actor.exclusive.resource] += actor.exclusive.cycles * actor.firings / run.executions
     bounds = {AGCU: max(doors, default=0.0)}
     for resource, cycles in enumerate(busy):
         kind = "p2p" if made.resource_causes[resource] == COLLECTIVE else made.resource_causes[resource]

@@ -15,7 +15,7 @@ from rdusim.kernel.actors import Actor, Channel, Exclusive, Use
 from rdusim.mapping.needs import needs
 from rdusim.mapping.types import Allocation, MappedSection
 from rdusim.program.types import MemoryStream, Stage, Stream
-from rdusim.sim.alone import loop_copies, memory_time, operand_tail, slowest_stage, stage_times
+from rdusim.sim.alone import comes_whole, loop_copies, memory_time, operand_tail, slowest_stage, stage_times
 from rdusim.sim.causes import AGCU, COLLECTIVE, COMPUTE, FILL
 from rdusim.sim.discrete.resources import Door, memory_latency, share
 from rdusim.sim.discrete.transfers import transfers
@@ -114,7 +114,7 @@ class _Builder:
         operands = [
             load
             for load in self.section.loads
-            if load.stage == stage.name and load.tiles == 1 and not self._whole(load)
+            if load.stage == stage.name and load.tiles == 1 and not comes_whole(load, stage)
         ]
         partial = any(self._streams_again(load) for load in self.section.loads if load.stage == stage.name)
         if not (operands or partial or collective):
@@ -205,6 +205,8 @@ class _Builder:
                 shared=(bus, *self._part_of(stream, share / chunks)),
                 exclusive=Exclusive(
                     resource=door.resource,
+                    cycles=chunk / door.rate,
+                    share=min(1.0, chunk / window),
                     rank=self.needs[stream.name].first,
                     step=self.needs[stream.name].step,
                     block=chunks,
@@ -237,7 +239,7 @@ class _Builder:
         for move in self._moves(load, False):
             held = int(load.prefetch * move.chunks // load.tile_bytes)
             if load.tiles == 1:
-                if self._whole(load):
+                if comes_whole(load, stage):
                     self._part(move, fires, move.tail)
                 else:
                     self._part(move, done, move.tail + tail)
@@ -264,10 +266,6 @@ class _Builder:
             need_block=need_block,
         )
         self._channel(channel, Reason.INPUT, move.stream.name)
-
-    def _whole(self, load: MemoryStream) -> bool:
-        """Whether all of an operand must have come before work begins; otherwise the stage follows it as it comes."""
-        return load.moving or self.stages[load.stage].collective is not None
 
     def _first(self, move: Move, target: int) -> None:
         """A stage that follows an operand as it comes begins with its first chunk."""

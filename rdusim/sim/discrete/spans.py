@@ -146,7 +146,7 @@ def _resources(rows: _Rows, run: Executed, tiers: tuple[str, ...]) -> None:
         for use in actor.shared:
             uses.setdefault(use.resource, []).append((begin, use.cycles))
         if actor.exclusive is not None:
-            held.setdefault(actor.exclusive.resource, []).append((begin, run.fired.end[run.firings(number)]))
+            held.setdefault(actor.exclusive.resource, []).append((begin, begin + actor.exclusive.cycles))
     for resource, parts in uses.items():
         name = run.made.net.shared[resource]
         activity = Activity.COLLECTIVE if run.made.resource_causes[resource] == COLLECTIVE else Activity.LOAD
