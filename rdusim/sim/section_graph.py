@@ -14,7 +14,7 @@ from rdusim.arch.types import Arch
 from rdusim.kernel.maxplus import EventGraph, event_graph
 from rdusim.mapping.needs import needs
 from rdusim.mapping.types import MappedSection
-from rdusim.program.types import Stage, Stream
+from rdusim.program.types import MemoryStream, Stage, Stream
 from rdusim.sim.alone import StageTime, comes_whole, operand_tail, stage_times
 from rdusim.sim.causes import AGCU, COLLECTIVE, DIE, FILL, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
@@ -184,7 +184,8 @@ class _Builder:
         started, there = self._event(f"{stream.name} begins"), self._event(stream.name)
         self.moved[stream.name], self.begun[stream.name] = there, started
         cause = flow.limit if stream.bytes / flow.rate > (end - begin) / 2 else flow.tier
-        self._arc(self.origin, started, float(flow.latency) + begin, 0, flow.tier if begin else FILL)
+        first = float(flow.latency) + self._hops(stream)
+        self._arc(self.origin, started, first + begin, 0, flow.tier if begin else FILL)
         self._arc(started, there, end - begin, 0, cause)
         beyond = stream.bytes - stream.prefetch
         if beyond > 0:
@@ -215,15 +216,16 @@ class _Builder:
         stream, there = flow.stream, self._event(flow.stream.name)
         self.moved[stream.name] = there
         service = self._service(flow)
-        self._arc(self.origin, there, float(flow.latency) + stream.tile_bytes / flow.burst, 0, flow.limit)
+        way = self._hops(stream)
+        self._arc(self.origin, there, float(flow.latency) + way + stream.tile_bytes / flow.burst, 0, flow.limit)
         self._arc(there, there, service, 1, flow.limit)
         self._arc(there, self.starts[stream.stage], 0.0, 0, FILL)
         ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
         if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
             beyond = service * (stream.tile_bytes - stream.prefetch) / stream.tile_bytes
-            self._arc(self.starts[stream.stage], there, float(flow.latency) + beyond, 1, flow.limit)
+            self._arc(self.starts[stream.stage], there, float(flow.latency) + 2 * way + beyond, 1, flow.limit)
         else:
-            self._arc(self.dones[stream.stage], there, float(flow.latency) + service, ahead, flow.limit)
+            self._arc(self.dones[stream.stage], there, float(flow.latency) + 2 * way + service, ahead, flow.limit)
 
     def _reads(self, tier: str) -> None:
         """Loads with the tiles take turns on their tier, in the order of their needs, round after round.
@@ -240,7 +242,8 @@ class _Builder:
             max(1, flow.stream.prefetch // max(1, flow.stream.tile_bytes)) * max(1, tiles // flow.stream.tiles)
             for flow in tiled
         )
-        following = min(need[flow.stream.name].of(ahead) for flow in tiled)
+        # The next part has no place before those in front of it have been read.
+        following = max(min(need[flow.stream.name].of(ahead) for flow in tiled), ahead * sum(rounds))
         before = sum(
             flow.stream.bytes / flow.tier_rate
             for flow in loads
@@ -266,7 +269,11 @@ class _Builder:
             self._arc(there, there, self._service(flow), 1, flow.limit)
             if self.section.tiles > 1:
                 self._arc(there, self.starts[stream.stage], 0.0, 2, flow.limit)
-        self._arc(there, self.last, float(flow.latency), 0, FILL)
+        self._arc(there, self.last, float(flow.latency) + self._hops(stream), 0, FILL)
+
+    def _hops(self, stream: MemoryStream) -> float:
+        """Cycles between a stage and the AGCUs of one of its loads or stores."""
+        return float(rdn.latency(self.mapped.routes[stream.name].hops, self.arch.socket.tile.rdn))
 
     def _service(self, flow: Flow) -> float:
         """Cycles of a tile of the section that a part keeps its own way busy."""
