@@ -14,7 +14,7 @@ import numpy as np
 from rdusim.mapping.mesh import Mesh
 from rdusim.mapping.negotiate import Limits
 from rdusim.mapping.order import Dear, better_order
-from rdusim.mapping.place import Layout, Sites, Window, constructive, lay
+from rdusim.mapping.place import Layout, Sites, Window, constructive, lay, whole
 from rdusim.mapping.promise import Promise, memory_ports
 from rdusim.mapping.route import Routing, route, settle
 from rdusim.mapping.types import Placement
@@ -97,8 +97,9 @@ def _layouts(section: Section, mesh: Mesh, window: Window, dear: Dear, seed: int
     if not effort or len(section.stages) < 2:
         return [first, *alike]
     better = better_order(section, mesh, window, first, dear, seed=seed, effort=effort)
-    found = [replace(better, band=band) for band in (first.band, mesh.rows, NARROW)]
-    alike += [replace(layout, band=band) for layout in alike for band in (mesh.rows, NARROW)]
+    bands = (first.band, mesh.rows, NARROW) if window == whole(mesh) else (first.band,)
+    found = [replace(better, band=band) for band in bands]
+    alike += [replace(layout, band=band) for layout in alike for band in bands[1:]]
     return list(dict.fromkeys((first, *found, *alike)))
 
 

@@ -30,7 +30,7 @@ def needs(mapped: MappedSection, arch: Arch) -> dict[str, Need]:
     reached: dict[str, float] = {}
     made: dict[str, float] = {}
     for stage in section.stages:
-        before = (made[stream.source] for stream in section.streams if stream.target == stage.name)
+        before = (made.get(stream.source, 0.0) for stream in section.streams if stream.target == stage.name)
         reached[stage.name] = max(before, default=0.0)
         made[stage.name] = reached[stage.name] + stage_cycles(stage, arch)
     busy = max((stage.tiles * interval_cycles(stage, arch) for stage in section.stages), default=0.0)

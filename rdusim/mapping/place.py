@@ -126,9 +126,12 @@ def _run(section: Section, mesh: Mesh, window: Window, layout: Layout) -> Sites:
 
 
 def constructive(section: Section, mesh: Mesh, window: Window) -> Layout:
-    """Stages in the order of the program, bands in which a stage of mean size is about as wide as it is high."""
-    lengths = lengths_of(section, mesh, window)
-    return Layout(order=tuple(range(len(section.stages))), band=_band(lengths))
+    """Stages in the order of the program, bands in which a stage of mean size is about as wide as it is high.
+
+    Sections that share the chip follow one curve, or their windows would overlap: its band is as high as a tile.
+    """
+    band = _band(lengths_of(section, mesh, window)) if window == whole(mesh) else mesh.rows
+    return Layout(order=tuple(range(len(section.stages))), band=band)
 
 
 def lengths_of(section: Section, mesh: Mesh, window: Window) -> Floats:

@@ -80,7 +80,8 @@ class Promise:
         """Cycles of one tile from each stage's work on, along the longest way to an end of the section."""
         rest: dict[str, float] = {}
         for stage in reversed(self.section.stages):
-            behind = (rest[stream.target] for stream in self.section.streams if stream.source == stage.name)
+            # A stream that goes backwards is a mistake that `check` will name: it counts for nothing here.
+            behind = (rest.get(stream.target, 0.0) for stream in self.section.streams if stream.source == stage.name)
             rest[stage.name] = stage_cycles(stage, self.arch) + max(behind, default=0.0)
         return rest
 

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdusim.arch.types import Arch
-from rdusim.mapping.improve import improve, traffic
+from rdusim.mapping.improve import CLOSE, improve, traffic
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.mesh import mesh_of
 from rdusim.mapping.negotiate import Limits
-from rdusim.mapping.order import dear_of
-from rdusim.mapping.place import whole
+from rdusim.mapping.order import better_order, dear_of
+from rdusim.mapping.place import Layout, constructive, lay, whole
+from rdusim.mapping.promise import Promise
+from rdusim.mapping.route import outside, route
 from rdusim.mapping.types import MapOptions, Site
 from rdusim.program.types import Section
 from tests.mapping.programs import machine, machines, memory, program, section, sections, sn40l, stage, stream
@@ -26,9 +28,12 @@ def test_effort_never_makes_a_placement_worse(data: st.DataObject, arch: Arch, r
     mesh, flows = mesh_of(arch.socket), len(made.streams) + len(made.loads) + len(made.stores)
     limits, dear = Limits(all_flows=room, of_flow=np.full(flows, np.inf)), dear_of(arch.socket, mesh)
 
-    def score(effort: int) -> tuple[float, float]:
-        found = improve(made, mesh, whole(mesh), limits, dear, seed=seed, effort=effort).routing
-        return max(1.0, found.fullest(limits, mesh)), traffic(found, dear, mesh)
+    promise = Promise(section=made, allocations={}, arch=arch, mesh=mesh, claimed=1000.0, capacity=room)
+
+    def score(effort: int) -> tuple[float, float, float]:
+        found = improve(made, mesh, whole(mesh), limits, dear, promise, seed=seed, effort=effort).routing
+        time = round(promise(found) / promise.claimed, CLOSE)
+        return time, max(1.0, found.fullest(limits, mesh)), traffic(found, dear, mesh)
 
     assert score(8) <= score(0)
 
@@ -41,11 +46,29 @@ def far_apart(name: str = "x") -> Section:
 
 
 def test_a_better_order_brings_readers_to_the_tile_of_their_writers() -> None:
-    def crossing(effort: int) -> float:
-        mapping = map_onto(program([far_apart()]), sn40l(), MapOptions(effort=effort))
-        return sum(route.tln_bytes for route in mapping.sections[0].routes.values())
+    made, arch = far_apart(), sn40l()
+    mesh = mesh_of(arch.socket)
+    window = whole(mesh)
 
-    assert crossing(64) < 0.3 * crossing(0)
+    def crossing(layout: Layout) -> float:
+        sites = lay(made, mesh, window, layout)
+        return float(outside(route(made, sites.pcus, sites.pmus, mesh).nets, made, mesh)[:, 0].sum())
+
+    first = constructive(made, mesh, window)
+    better = better_order(made, mesh, window, first, dear_of(arch.socket, mesh), seed=0, effort=64)
+    assert crossing(better) < 0.3 * crossing(first)
+    assert crossing(replace(first, alike=True)) < 0.3 * crossing(first)  # every tile holds writers and readers
+
+
+def test_on_all_tiles_alike_every_stage_has_its_part_on_each() -> None:
+    made, mesh = far_apart(), mesh_of(sn40l().socket)
+    sites = lay(made, mesh, whole(mesh), replace(constructive(made, mesh, whole(mesh)), alike=True))
+    for kind in (sites.pcus, sites.pmus):
+        for switches in kind.values():
+            counts = np.bincount(mesh.tile_of(switches), minlength=mesh.tiles)
+            assert counts.max() - counts.min() <= 1
+    every = np.concatenate([*sites.pcus.values(), *sites.pmus.values()])
+    assert np.unique(every).size == every.size
 
 
 def test_memory_is_spread_over_the_agcus_of_all_tiles() -> None:
