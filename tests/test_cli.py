@@ -230,3 +230,25 @@ def test_a_reader_that_leaves_early_is_no_error(closed_pipe: int) -> None:
     _, err = ran.communicate(timeout=60)
     assert err == ""
     assert ran.returncode == 0
+
+
+def test_micro_sets_engines_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["micro", "pipeline", "--json"])
+    assert end.value.code == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert set(row["seconds"]) == {"steady", "discrete", "cycle"}
+
+
+def test_micro_reports_a_deadlock_of_the_users_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: rdusim-micro/1\nsection:\n  tiles: 4\n  stages:\n"
+        "    a: {pcus: 1, pmus: 1, simd: {elements: 64}}\n    b: {pcus: 1, pmus: 1, simd: {elements: 64}}\n"
+        "  streams:\n    x: {from: a, to: b, tile_bytes: 128, depth: 0}\n"
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["micro", str(file), "--engine", "discrete"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("a (tile 0)", "a place in x", "depth"))

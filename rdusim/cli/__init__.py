@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("rdusim.cli.run", "Time a model on a machine: latency, throughput, what bounds it."),
     "explain": ("rdusim.cli.explain", "Show what a run is made of: sections, placement, bounds."),
     "validate": ("rdusim.cli.validate", "Compare predictions with published results."),
+    "micro": ("rdusim.cli.micro", "Time a microbenchmark, in one engine or in all."),
     "arch": ("rdusim.cli.arch", "Show or check a machine."),
     "models": ("rdusim.cli.models", "List the shipped models, or show one."),
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from rdusim.arch.types import Arch
-from rdusim.errors import DeadlockError
+from rdusim.errors import DeadlockError, OptionError, Problem
 from rdusim.graph.catalog import list_models
 from rdusim.mapping.types import Mapping
 from rdusim.pipeline.micro import SCHEMA, load_micro
@@ -43,6 +44,18 @@ def micros() -> tuple[Path, ...]:
     """The shipped microbenchmarks; the machines that they extend lie beside them."""
     files = sorted(shipped("micro").glob("*.yaml"))
     return tuple(path for path in files if SCHEMA in path.read_text(encoding="utf-8").splitlines()[0])
+
+
+def find_micro(name: str) -> Path:
+    """The file of that name, or the shipped microbenchmark. Raises OptionError where there is neither."""
+    known = {path.stem: path for path in micros()}
+    if name in known and not Path(name).is_file():
+        return known[name]
+    if Path(name).is_file():
+        return Path(name)
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"shipped are {', '.join(known)}"
+    raise OptionError(Problem(field="MICRO", message=f"there is no file or microbenchmark {name!r}", hint=hint))
 
 
 def compare_micro(path: Path) -> Compared:

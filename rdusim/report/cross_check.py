@@ -124,6 +124,8 @@ def print_cross_check(check: CrossCheck, console: Console) -> None:
     from rich.text import Text
 
     for kind, title in KINDS.items():
+        if not any(row.kind == kind for row in check.rows):
+            continue
         console.print(Text(title, style="bold cyan"))
         console.print(_table([row for row in check.rows if row.kind == kind]))
         for pair in PAIRS:
@@ -131,6 +133,8 @@ def print_cross_check(check: CrossCheck, console: Console) -> None:
                 console.print(f"largest difference of {pair[0]} from {pair[1]}: {100 * largest:.1f}%")
         console.print()
     for row in check.rows:
+        for engine, said in (row.deadlocks or {}).items():
+            console.print(f"{row.name}, {engine}: {said}", soft_wrap=True)
         if row.cause:
             console.print(f"beyond its limit, cause known: {row.name}: {_why(row)}: {row.cause}", soft_wrap=True)
     for row in check.failed:
