@@ -143,9 +143,12 @@ def _count(text: str) -> int | None:
     return int(text) if text else None
 
 
-def select(rows: Collection[Row], names: Collection[str]) -> tuple[Row, ...]:
-    """Rows of the named sets, in order. Raises OptionError for a name that is none, with the nearest."""
-    known = (PUBLISHED, *SETS)
+def select(rows: Collection[Row], names: Collection[str], others: Collection[str] = ()) -> tuple[Row, ...]:
+    """Rows of the named sets, in order. Raises OptionError for a name that is none, with the nearest.
+
+    `others`: names that could have been meant, of sets that are none of these rows.
+    """
+    known = (PUBLISHED, *SETS, *others)
     if wrong := [name for name in names if name not in known]:
         raise OptionError(*(_unknown(name, known) for name in wrong))
     return tuple(row for row in rows if PUBLISHED in names or row.set in names)

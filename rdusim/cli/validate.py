@@ -44,7 +44,7 @@ def command(names: tuple[str, ...], as_json: bool, output: Path | None, update: 
     from rdusim.pipeline.validate import validate
     from rdusim.report.render_validate import print_validation, updated
 
-    rows = select(ROWS, names or (PUBLISHED,))
+    rows = select(ROWS, names or (PUBLISHED,), others=(ENGINES,))
     with progress() as observe:
         validation = validate(rows, observe=observe)
     if is_json(as_json, output):

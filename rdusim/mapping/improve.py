@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rdusim.errors import MappingError, Problem
 from rdusim.mapping.mesh import Mesh
 from rdusim.mapping.negotiate import Limits
 from rdusim.mapping.order import Dear, better_order
@@ -67,7 +68,20 @@ def improve(
 
 
 def fixed(section: Section, mesh: Mesh, window: Window, limits: Limits, given: Mapping[str, Placement]) -> Placed:
-    """Stages in `given` at their sites there, the others where the constructive layout puts them."""
+    """Stages in `given` at their sites there, the others where the constructive layout puts them.
+
+    Raises MappingError for sites that the mesh does not have.
+    """
+    if wrong := [
+        Problem(
+            message=f"stage {name!r} cannot lie at tile {site.tile}, row {site.row}, column {site.col}",
+            hint=f"there are {mesh.tiles} tiles of {mesh.rows} rows and {mesh.cols} columns, counted from 0",
+        )
+        for name, placed in given.items()
+        for site in (*placed.pcus, *placed.pmus)
+        if not (0 <= site.tile < mesh.tiles and 0 <= site.row < mesh.rows and 0 <= site.col < mesh.cols)
+    ]:
+        raise MappingError(*wrong)
     sites = lay(section, mesh, window, constructive(section, mesh, window))
     here = {stage.name: given[stage.name] for stage in section.stages if stage.name in given}
     sites = Sites(

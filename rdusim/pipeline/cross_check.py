@@ -21,6 +21,8 @@ from rdusim.sim.trace import Reason, SimulateOptions, Trace
 
 MICRO_ENGINES: Final = ("steady", "discrete", "cycle")
 MODEL_ENGINES: Final = ("steady", "discrete")  # a model does not fit the engine cycle
+SMALL_MODEL: Final = "toy-mlp"  # the shipped model that fits a machine which the engine cycle can run
+SMALL_MACHINE: Final = "toy"
 BATCHES: Final = (1, 16)
 
 
@@ -34,6 +36,8 @@ def cross_check(*, observe: Observe = _silent) -> CrossCheck:
     for path in micros():
         observe(f"microbenchmark {path.stem}")
         rows.append(compare_micro(path))
+    observe(f"{SMALL_MODEL} on {SMALL_MACHINE}")
+    rows.append(compare_model(SMALL_MODEL, None, None, arch=SMALL_MACHINE))
     for model, phase, batch in _models():
         observe(f"{model} {phase or ''}, batch {batch or 1}")
         rows.append(compare_model(model, phase, batch))
@@ -64,11 +68,15 @@ def compare_micro(path: Path) -> Compared:
     return _compared("micro", micro.name, micro.mapping, micro.arch, MICRO_ENGINES)
 
 
-def compare_model(model: str, phase: str | None, batch: int | None, *, cache: Cache | None = None) -> Compared:
+def compare_model(
+    model: str, phase: str | None, batch: int | None, *, arch: str = "sn40l", cache: Cache | None = None
+) -> Compared:
     """One model, at the default lengths of its phase."""
-    stages = Stages(RunRequest(model=model, phase=phase, batch=batch), cache=cache)
-    said = ", ".join(part for part in (f"{model} {phase or ''}".strip(), f"batch {batch}" if batch else "") if part)
-    return _compared("model", said, stages.mapping(stages.shape()), stages.arch, MODEL_ENGINES)
+    stages = Stages(RunRequest(model=model, phase=phase, batch=batch, arch=arch), cache=cache)
+    name = f"{model} {phase or ''}".strip() + (f" on {arch}" if arch != "sn40l" else "")
+    said = f"{name}, batch {batch}" if batch else name
+    engines = MICRO_ENGINES if arch == SMALL_MACHINE else MODEL_ENGINES
+    return _compared("model", said, stages.mapping(stages.shape()), stages.arch, engines)
 
 
 def _compared(kind: str, name: str, mapping: Mapping, arch: Arch, engines: tuple[str, ...]) -> Compared:

@@ -158,6 +158,8 @@ class _Reader:
         keys = self.document.mapping(node, where, STREAM)
         source, target = (self._stage_name(keys.get(end), f"{where}.{end}", node) for end in ("from", "to"))
         fires = self.stages[source].tiles if source in self.stages else self.tiles
+        self._check_tiles(self._number(keys.get("tiles"), f"{where}.tiles", fires), (source, target), node, where)
+        self._check_forward(source, target, node, where)
         self.streams.append(
             Stream(
                 name=name,
@@ -174,6 +176,20 @@ class _Reader:
             )
         )
 
+    def _check_tiles(self, tiles: int, stages: tuple[str, ...], node: Node, where: str) -> None:
+        """What fires n times can take or make m tiles only if one of them divides the other."""
+        for stage in (self.stages[name] for name in stages if name in self.stages):
+            if tiles % stage.tiles and stage.tiles % tiles:
+                message = f"has {tiles} tiles, and stage {stage.name!r} fires {stage.tiles} times"
+                self.document.wrong(node, message, field=f"{where}.tiles", hint="one must divide the other")
+
+    def _check_forward(self, source: str, target: str, node: Node, where: str) -> None:
+        """Stages stand in the order in which tiles pass them."""
+        order = list(self.stages)
+        if source in order and target in order and order.index(source) >= order.index(target):
+            message = f"goes back from {source!r} to {target!r}: such a circle could never begin"
+            self.document.wrong(node, message, field=where, hint="list stages in the order in which tiles pass them")
+
     def memory(self, name: str, node: Node, kind: str) -> MemoryStream:
         where = f"section.{kind}.{name}"
         keys = self.document.mapping(node, where, MEMORY)
@@ -181,6 +197,8 @@ class _Reader:
         fires = self.stages[stage].tiles if stage in self.stages else self.tiles
         size = self._number(keys.get("tile_bytes"), f"{where}.tile_bytes", None, within=node)
         tiles = self._number(keys.get("tiles"), f"{where}.tiles", fires)
+        if tiles > 1:
+            self._check_tiles(tiles, (stage,), node, where)
         return MemoryStream(
             name=name,
             buffer=name,
@@ -198,7 +216,7 @@ class _Reader:
         if node is None:
             self.document.wrong(parent, "is missing", field=where)
             return ""
-        return self.document.word(node, where, self.stages, next(iter(self.stages), ""))
+        return self.document.word(node, where, self.stages, "")
 
     def _number(
         self, node: Node | None, where: str, default: int | None, *, least: int = 1, within: Node | None = None

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.resource import max_min_rates
 from rdusim.kernel.serve import serve
-from rdusim.mapping.doors import agcu_bytes
+from rdusim.mapping.doors import agcu_bytes, link_bytes
 from rdusim.mapping.types import Allocation, Route
 from rdusim.program.types import MemoryStream, Section, Stage
 from rdusim.sim.causes import AGCU, DIE, PMU, RDN, TLN
-from rdusim.timing import agcu, dram, tln
+from rdusim.timing import agcu, dram, rdn, tln
 from rdusim.units import Bytes, Cycles
 
 
@@ -147,9 +147,9 @@ def _alone(
     }
     if route.die_crossing_bytes > 0:
         limits[DIE] = stream.tile_bytes / tln.die_to_die_cycles(route.die_crossing_bytes, socket.die_to_die)
-    if route.tile_load:
-        lanes = socket.tile.rdn.vector_links * socket.tile.rdn.vector_bytes_per_cycle
-        limits[RDN] = stream.tile_bytes / max(1e-9, max(route.tile_load)) * lanes
+    if (most := link_bytes(route, socket)) > 0.0:
+        carried = float(rdn.link_cycles(most, socket.tile.rdn)) / socket.tile.rdn.vector_links
+        limits[RDN] = stream.tile_bytes / carried
     limit = min(limits, key=lambda name: limits[name])
     return Flow(
         stream=stream,

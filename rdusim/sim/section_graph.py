@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
 from rdusim.kernel.maxplus import EventGraph, event_graph
+from rdusim.mapping.doors import link_bytes
 from rdusim.mapping.needs import needs
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import MemoryStream, Stage, Stream
@@ -139,7 +140,7 @@ class _Builder:
 
     def _way(self, stream: Stream) -> float:
         """Cycles that the most loaded link of a stream carries a tile of the section."""
-        rdn_, most = self.arch.socket.tile.rdn, max(self.mapped.routes[stream.name].tile_load, default=0.0)
+        rdn_, most = self.arch.socket.tile.rdn, link_bytes(self.mapped.routes[stream.name], self.arch.socket)
         fires = 1 if self.stages[stream.target].tiles == 1 else self.section.tiles
         return float(rdn.link_cycles(most / rdn_.vector_links, rdn_)) * stream.tiles / fires
 

@@ -41,11 +41,18 @@ def test_all_engines_find_a_deadlock_and_name_the_stages(name: str) -> None:
         ("qwen2.5-7b", "prefill", 1),
         ("gpt2", "decode", 1),
         ("monarch-fft", None, None),
+        ("toy-mlp", None, None),
     ],
 )
 def test_steady_agrees_with_discrete_on_a_model(model: str, phase: str | None, batch: int | None) -> None:
     row = compare_model(model, phase, batch)
     assert abs(row.differences()[PAIRS[0]]) <= FAR
+
+
+def test_all_three_engines_agree_on_a_model_that_fits_the_reference() -> None:
+    row = compare_model("toy-mlp", None, None, arch="toy")
+    assert set(row.seconds) == {"steady", "discrete", "cycle"}
+    assert not row.failed
 
 
 def row(name: str = "x", *, steady: float = 1.0, kind: str = "micro", contended: bool = True) -> Compared:
@@ -62,13 +69,13 @@ def test_one_engine_alone_with_a_deadlock_is_a_failure() -> None:
     assert replace(row(), deadlocks={"cycle": "stuck"}).failed
 
 
-def test_a_known_cause_explains_a_row_only_while_it_is_beyond_its_limit() -> None:
-    name = next(iter(KNOWN))
-    far, near = row(name, steady=1.2), row(name)
-    assert far.beyond and far.cause and not far.failed
+def test_a_known_cause_explains_a_row_as_far_as_it_goes_and_only_beyond_the_limit() -> None:
+    name, (bound, cause) = next(iter(KNOWN.items()))
+    far, near, too_far = row(name, steady=1 + (FAR + bound) / 2), row(name), row(name, steady=1.01 + bound)
+    assert far.beyond and far.cause == cause and not far.failed
     assert near.cause is None
-    text = markdown(CrossCheck(rows=(far,)))
-    assert KNOWN[name] in text
+    assert too_far.failed
+    assert cause in markdown(CrossCheck(rows=(far,)))
 
 
 def test_json_says_what_holds_and_what_does_not() -> None:

@@ -142,3 +142,32 @@ def test_wrong_machines_schemas_and_shapes_of_the_file_are_problems(tmp_path: Pa
 def test_a_buffer_of_depth_0_is_allowed(tmp_path: Path) -> None:
     found = load_micro(written(GOOD.replace("tile_bytes: 128", "tile_bytes: 128, depth: 0"), tmp_path))
     assert found.mapping.program.sections[0].streams[0].depth == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("    x: {from: b, to: a, tile_bytes: 128}", "goes back from 'b' to 'a'"),
+        ("    x: {from: a, to: b, tile_bytes: 128, tiles: 3}", "has 3 tiles, and stage 'a' fires 4 times"),
+    ],
+)
+def test_what_could_never_run_is_refused_with_its_place(tmp_path: Path, change: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: rdusim-micro/1\nsection:\n  tiles: 4\n  stages:\n"
+        "    a: {pcus: 1, pmus: 1, simd: {elements: 64}}\n    b: {pcus: 1, pmus: 1, simd: {elements: 64}}\n"
+        f"  streams:\n{change}\n"
+    )
+    with pytest.raises(RdusimError, match=said) as caught:
+        load_micro(file)
+    assert caught.value.problems[0].line == 8
+
+
+def test_a_site_outside_the_mesh_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: rdusim-micro/1\nsection:\n  stages:\n"
+        "    a: {pcus: 1, pmus: 1, simd: {elements: 64}, at: {pcus: [[0, 9, 0]], pmus: [[0, 0, 1]]}}\n"
+    )
+    with pytest.raises(RdusimError, match="row 9"):
+        load_micro(file)

@@ -168,3 +168,25 @@ def test_spans_of_a_stage_never_overlap() -> None:
                 start, end = spans.start[mine][order], spans.end[mine][order]
                 assert np.all(start[1:] >= end[:-1] - 1e-6), spans.names[name]
     assert set(spans.activity.tolist()) >= {Activity.COMPUTE, Activity.LOAD, Activity.COLLECTIVE, Activity.LAUNCH}
+
+
+@pytest.mark.parametrize(
+    ("model", "sockets", "looping"), [("llama-3.1-8b", 1, False), ("llama-3.2-1b", 2, False), ("llama-3.1-8b", 8, True)]
+)
+def test_causes_sum_to_the_time_where_operands_do_not_fit_and_where_repeats_overlap(
+    model: str, sockets: int, looping: bool
+) -> None:
+    arch = sn40l()
+    shape = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=4096)
+    program = lower(load_graph(model, shape), arch, LowerOptions(sockets=sockets))
+    trace = simulate(map_onto(program, arch, MapOptions(kernel_looping=looping)), arch, DISCRETE)
+    for timing in trace.sections:
+        assert sum(timing.breakdown.values()) == pytest.approx(timing.cycles, rel=1e-9)
+
+
+def test_what_waits_behind_a_full_memory_is_blamed_on_the_memory() -> None:
+    """A decode step that streams weights is bound by HBM in both engines."""
+    mapping, arch = decode("llama-3.1-8b", context=4096)
+    for options in (None, DISCRETE):
+        decoder = max(simulate(mapping, arch, options).sections, key=lambda timing: timing.cycles)
+        assert decoder.bottleneck == "hbm"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rdusim.kernel.actors import Ints
 from rdusim.kernel.events import Firings
@@ -32,28 +33,84 @@ def critical_path(made: SectionNet, fired: Firings) -> dict[str, float]:
         if cycles > 0.0:
             spent[cause] = spent.get(cause, 0.0) + cycles
 
+    holders = _Holders(made, fired)
     _, actor = end_of(made, fired)
-    owner = _resource_of_use(made)
     add(FILL, made.tails[actor])
     firing = made.net.actors[actor].firings - 1
+    until = float(fired.end[fired.first[actor] + firing])  # what the path has been followed back to
     while True:
         at = int(fired.first[actor]) + firing
-        begin, end, ready = float(fired.start[at]), float(fired.end[at]), float(fired.ready[at])
-        served = begin + made.net.actors[actor].service
-        add(made.causes[actor], min(end, served) - begin)
-        if (use := int(fired.slowed[at])) >= 0:
-            add(made.resource_causes[owner[use]], end - served)
-        exclusive = made.net.actors[actor].exclusive
-        if exclusive is not None:
-            add(AGCU, begin - ready)
-        cause = int(fired.cause[at])
-        if cause < 0:
+        begin, ready = float(fired.start[at]), float(fired.ready[at])
+        for cause, cycles in _working(made, fired, holders.uses, actor, at, until).items():
+            add(cause, cycles)
+        if begin > ready and (holder := holders.before(actor, begin)) is not None:
+            (actor, firing), until = holder, begin  # it held the AGCU: the path goes on there
+            continue
+        add(AGCU, begin - ready)
+        number = int(fired.cause[at])
+        if number < 0:
             if firing == 0:
                 return spent
             firing -= 1
+            until = ready
             continue
-        add(made.waits[cause].cause, made.net.channels[cause].delay)
-        actor, firing = _giver(made, cause, firing)
+        channel = made.net.channels[number]
+        add(made.waits[number].cause, channel.delay)
+        actor, firing = _giver(made, number, firing)
+        given = int(fired.first[actor]) + firing
+        until = float(fired.start[given] if channel.at_start else fired.end[given])
+
+
+def _working(made: SectionNet, fired: Firings, uses: Ints, actor: int, at: int, until: float) -> dict[str, float]:
+    """Causes of a firing's cycles up to `until`: its service, then the resource that was late.
+
+    What moves bytes has no work of its own: where a resource was late, all of it was waiting for that one.
+    """
+    begin, use = float(fired.start[at]), int(fired.slowed[at])
+    if use < 0:
+        return {made.causes[actor]: until - begin}
+    late = made.resource_causes[int(uses[use])]
+    if made.causes[actor] == AGCU:
+        return {late: until - begin}
+    served = min(until, begin + made.net.actors[actor].service)
+    return {made.causes[actor]: served - begin, late: until - served}
+
+
+class _Holders:
+    """Who held an exclusive resource when."""
+
+    def __init__(self, made: SectionNet, fired: Firings) -> None:
+        self.made, self.uses = made, _resource_of_use(made)
+        self.fired = fired
+        self.known: dict[int, tuple[NDArray[np.float64], Ints, Ints]] = {}
+
+    def before(self, actor: int, begin: float) -> tuple[int, int] | None:
+        """Actor and firing that held, until `begin`, what `actor` holds from then on."""
+        exclusive = self.made.net.actors[actor].exclusive
+        assert exclusive is not None
+        starts, actors, firings = self._of(exclusive.resource)
+        at = int(np.searchsorted(starts, begin, side="left")) - 1
+        return (int(actors[at]), int(firings[at])) if at >= 0 else None
+
+    def _of(self, resource: int) -> tuple[NDArray[np.float64], Ints, Ints]:
+        if resource not in self.known:
+            members = [
+                number
+                for number, actor in enumerate(self.made.net.actors)
+                if actor.exclusive is not None and actor.exclusive.resource == resource
+            ]
+            counts = [self.made.net.actors[number].firings for number in members]
+            starts = np.concatenate(
+                [
+                    self.fired.start[self.fired.first[number] : self.fired.first[number] + count]
+                    for number, count in zip(members, counts, strict=True)
+                ]
+            )
+            actors = np.repeat(np.array(members, dtype=np.int64), counts)
+            firings = np.concatenate([np.arange(count, dtype=np.int64) for count in counts])
+            order = np.argsort(starts, kind="stable")
+            self.known[resource] = starts[order], actors[order], firings[order]
+        return self.known[resource]
 
 
 def stalls(made: SectionNet, fired: Firings) -> Mapping[int, tuple[Stall, ...]]:
