@@ -75,10 +75,12 @@ def _check_numbers(as_json: bool, output: Path | None, trace_file: Path | None, 
     from rdusim.report.numbers import print_numbers
 
     check_writable(output, "--output")
-    if trace_file is not None:
-        raise OptionError(
-            Problem(field="--trace", message="--check-numbers times nothing", hint="leave one of them out")
-        )
+    timed = [
+        flag for flag, said in (("--trace", trace_file is not None), ("--engine", values["engine"] != "steady")) if said
+    ]
+    if timed:
+        message, hint = "--check-numbers times nothing", "leave one of them out"
+        raise OptionError(*(Problem(field=flag, message=message, hint=hint) for flag in timed))
     with progress() as observe:
         report = check_numbers(request_of(values), observe=observe)
     if is_json(as_json, output):

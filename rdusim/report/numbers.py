@@ -118,7 +118,7 @@ def _said(executed: Mapping[str, int]) -> Iterator[tuple[str, int]]:
 
 
 def _count(value: int, word: str) -> str:
-    return f"{value:,} {word}{'' if value == 1 else 's'}".replace(",", " ")
+    return f"{value:,} {word}{'' if value == 1 else 's'}"
 
 
 def _number(value: float | None) -> str:
