@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rdusim.baselines.engine_differences import KNOWN
 from rdusim.report.export import Json
 
 if TYPE_CHECKING:
@@ -16,20 +17,6 @@ if TYPE_CHECKING:
 PAIRS: Final = (("steady", "discrete"), ("discrete", "cycle"))
 CLOSE: Final = 0.03  # steady against discrete where nothing contends
 FAR: Final = 0.10  # everywhere else
-# Rows beyond a limit of which the cause has been found: what the coarser engine leaves out, and how far that may go.
-KNOWN: Final[Mapping[str, tuple[float, str]]] = {
-    "flash-fft-conv": (0.13, "streams share mesh links: steady counts their totals, discrete serves them in order"),
-    "gpt2 prefill, batch 1": (
-        0.15,
-        "both collectives of a layer take the same links between sockets: steady knows each alone",
-    ),
-    "llama-3.1-405b decode, batch 1": (
-        0.17,
-        "operands in DDR that PMUs do not hold whole: steady streams the rest of each alone, discrete beside what "
-        "others prefetch",
-    ),
-    "llama-3.1-405b prefill, batch 1": (0.14, "as in decode: the rest of operands in DDR"),
-}
 KINDS: Final[Mapping[str, str]] = {
     "micro": "Microbenchmarks (experiments/micro)",
     "model": "Shipped models (on sn40l, where no other machine is named)",

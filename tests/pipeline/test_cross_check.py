@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from rdusim.baselines.engine_differences import KNOWN
 from rdusim.pipeline.cross_check import compare_micro, compare_model, micros
-from rdusim.report.cross_check import CLOSE, FAR, KNOWN, PAIRS, Compared, CrossCheck, as_json, markdown
+from rdusim.report.cross_check import CLOSE, FAR, PAIRS, Compared, CrossCheck, as_json, markdown
 
 MICROS = {path.stem: path for path in micros()}
 DEADLOCKS = ("full-circle", "no-credit")
