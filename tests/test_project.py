@@ -111,8 +111,8 @@ def test_the_wheel_carries_and_finds_every_shipped_file(tmp_path: Path) -> None:
         packed = {name for name in archive.namelist() if name.startswith("rdusim/_data/")}
         archive.extractall(tmp_path / "site")
     on_disk = {
-        f"rdusim/_data/{file.relative_to(ROOT).as_posix()}"
-        for folder in SHIPPED
+        f"rdusim/_data/{file.relative_to(ROOT).as_posix().removeprefix('experiments/')}"
+        for folder in (*SHIPPED, "experiments/micro")
         for file in (ROOT / folder).rglob("*")
         if file.is_file()
     }
