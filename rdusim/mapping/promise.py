@@ -66,10 +66,8 @@ class Promise:
             if flow - first < len(section.loads) and streams[flow - first].tiles == 1:
                 parts = orders.setdefault(port, {})
                 parts[flow] = parts.get(flow, 0.0) + size
-        times = serve(
-            {port: sorted(parts.items()) for port, parts in orders.items()},
-            lambda _, flow: (rates[flow], 1.0 / self._tier_rate(flow - first)),
-        )
+        wants = {flow: (rate, 1.0 / self._tier_rate(flow - first)) for flow, rate in rates.items()}
+        times = serve({port: sorted(parts.items()) for port, parts in orders.items()}, lambda _, flow: wants[flow])
         rest = self._rest()
         ends = (
             self._latency(flow - first) + end + rest[streams[flow - first].stage] for flow, (_, end) in times.items()
