@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping as PyMapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from rdusim.arch.types import Arch
 from rdusim.kernel.makespan import Makespan, makespan
 from rdusim.mapping.types import Launch, MappedSection, Mapping
@@ -20,7 +18,7 @@ from rdusim.sim.credits import check_credits
 from rdusim.sim.flow import Flow, flows
 from rdusim.sim.schedule import launch_cycles
 from rdusim.sim.section_graph import SectionGraph, section_graph
-from rdusim.sim.trace import Activity, SectionTiming, Spans, StageTiming, StreamTiming, Trace
+from rdusim.sim.trace import Activity, SectionTiming, SpanRow, Spans, StageTiming, StreamTiming, Trace, spans_of
 from rdusim.units import Cycles
 
 
@@ -208,7 +206,7 @@ def _spans(runs: list[_Run], starts: list[float], mapping: Mapping, tiers: tuple
     """One row for each stage, load, store and launch of a section's first execution."""
     names: dict[str, int] = {}
     kinds: dict[str, str] = {}
-    rows: list[tuple[float, float, int, int, int, int, float]] = []
+    rows: list[SpanRow] = []
     for run, start, entry in zip(runs, starts, mapping.launches, strict=True):
         offset = start / entry.times
         kinds["launch"] = "launch"
@@ -228,16 +226,4 @@ def _spans(runs: list[_Run], starts: list[float], mapping: Mapping, tiers: tuple
             rows.append(
                 (offset + timing.start, offset + timing.end, number, entry.section, activity, tier, timing.bytes)
             )
-    columns = list(zip(*rows, strict=True)) or [()] * 7
-    return Spans(
-        names=tuple(names),
-        kinds=tuple(kinds[name] for name in names),
-        tiers=tiers,
-        start=np.array(columns[0], dtype=np.float64),
-        end=np.array(columns[1], dtype=np.float64),
-        name=np.array(columns[2], dtype=np.int32),
-        section=np.array(columns[3], dtype=np.int32),
-        activity=np.array(columns[4], dtype=np.int8),
-        tier=np.array(columns[5], dtype=np.int8),
-        bytes=np.array(columns[6], dtype=np.float64),
-    )
+    return spans_of(rows, tuple(names), tuple(kinds[name] for name in names), tiers)

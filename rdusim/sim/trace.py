@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -77,6 +77,27 @@ class Spans:
     activity: NDArray[np.int8]
     tier: NDArray[np.int8]
     bytes: NDArray[np.float64]
+
+
+# start, end, name, section, activity, tier, bytes
+SpanRow = tuple[float, float, int, int, int, int, float]
+
+
+def spans_of(rows: Sequence[SpanRow], names: tuple[str, ...], kinds: tuple[str, ...], tiers: tuple[str, ...]) -> Spans:
+    """The columns of few spans, given row by row."""
+    columns = list(zip(*rows, strict=True)) or [()] * 7
+    return Spans(
+        names=names,
+        kinds=kinds,
+        tiers=tiers,
+        start=np.array(columns[0], dtype=np.float64),
+        end=np.array(columns[1], dtype=np.float64),
+        name=np.array(columns[2], dtype=np.int32),
+        section=np.array(columns[3], dtype=np.int32),
+        activity=np.array(columns[4], dtype=np.int8),
+        tier=np.array(columns[5], dtype=np.int8),
+        bytes=np.array(columns[6], dtype=np.float64),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,11 +20,13 @@ from rdusim.sim.trace import (
     Counters,
     Reason,
     SectionTiming,
+    SpanRow,
     Spans,
     StageTiming,
     Stall,
     StreamTiming,
     Trace,
+    spans_of,
 )
 from rdusim.units import Cycles
 
@@ -178,7 +180,7 @@ def _spans(runs: Sequence[Run], tiers: tuple[str, ...]) -> Spans:
     """A row for every firing of a stage, for every load, store and launch, of first executions."""
     names: dict[str, int] = {}
     kinds: list[str] = []
-    rows: list[tuple[float, float, int, int, int, int, float]] = []
+    rows: list[SpanRow] = []
 
     def number(name: str, kind: str) -> int:
         if name not in names:
@@ -199,19 +201,7 @@ def _spans(runs: Sequence[Run], tiers: tuple[str, ...]) -> Spans:
             start = offset + max(0.0, transfer.start)
             at, tier = number(flow.name, activity.name.lower()), tiers.index(transfer.tier.name)
             rows.append((start, offset + transfer.end, at, section, activity, tier, float(flow.bytes)))
-    columns = list(zip(*rows, strict=True)) or [()] * 7
-    return Spans(
-        names=tuple(names),
-        kinds=tuple(kinds),
-        tiers=tiers,
-        start=np.array(columns[0], dtype=np.float64),
-        end=np.array(columns[1], dtype=np.float64),
-        name=np.array(columns[2], dtype=np.int32),
-        section=np.array(columns[3], dtype=np.int32),
-        activity=np.array(columns[4], dtype=np.int8),
-        tier=np.array(columns[5], dtype=np.int8),
-        bytes=np.array(columns[6], dtype=np.float64),
-    )
+    return spans_of(rows, tuple(names), tuple(kinds), tiers)
 
 
 def _counters(runs: Sequence[Run]) -> Counters:

@@ -15,8 +15,6 @@ from rdusim.sim.causes import COLLECTIVE
 from rdusim.sim.discrete.types import SectionNet
 from rdusim.sim.trace import Activity, Counters, Reason, Spans
 
-Column = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
