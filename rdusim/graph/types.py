@@ -44,6 +44,9 @@ class Role(StrEnum):
     CONSTANT = "constant"  # read-only table shared by all repeats (rotary cosines, ALiBi slopes, masks)
     KV_CACHE = "kv_cache"  # without producer: the cached past; with producer: the entries this step appends
     ACTIVATION = "activation"
+    SAVED = "saved"  # an activation that the backward pass reads again; every repeat has its own
+    GRADIENT = "gradient"  # of a weight; every repeat has its own
+    OPTIMIZER = "optimizer"  # state that a training step reads and writes (moments, master weights)
     OUTPUT = "output"  # leaves the graph
 
 

@@ -70,7 +70,7 @@ def _alone(section: Section, allocations: Mapping[str, Allocation], arch: Arch) 
 def stage_cycles(stage: Stage, arch: Arch) -> float:
     """Cycles of one tile: of the stage's PCUs, or of its collective from the first byte to the last."""
     if (work := stage.collective) is not None:
-        time = p2p.collective(work.kind, work.participants, work.size, arch)
+        time = p2p.collective(work.kind, work.participants, work.size, arch, work.stride)
         return (time.occupied + time.latency) * arch.socket.clock
     return _stage(stage, arch)
 
@@ -83,7 +83,7 @@ def _stage(stage: Stage, arch: Arch) -> float:
 def _collective(stage: Stage, arch: Arch) -> float:
     if (work := stage.collective) is None:
         return 0.0
-    return p2p.collective(work.kind, work.participants, work.size, arch).occupied * arch.socket.clock
+    return p2p.collective(work.kind, work.participants, work.size, arch, work.stride).occupied * arch.socket.clock
 
 
 def tier_of(stream: MemoryStream, allocations: Mapping[str, Allocation], arch: Arch) -> MemoryTier:

@@ -25,7 +25,7 @@ def stage_times(run: Candidate, widths: Floats, budget: Budget) -> tuple[list[fl
             service = each.cycles / max(width, 1.0)
             latency = float(pcu_timing.fill(each.work[0], max(1, int(width)), pcu))
         elif (work := run.sketch.collective(run.first + index, run.cut)) is not None:
-            time = p2p.collective(work.kind, work.participants, work.size, budget.arch)
+            time = p2p.collective(work.kind, work.participants, work.size, budget.arch, work.stride)
             service, latency = time.occupied * clock, time.latency * clock
         services.append(service)
         latencies.append(latency)

@@ -81,8 +81,10 @@ class Sketch:
             for operand in operator.outputs
         )
         participants = operator.attributes["participants"]
+        stride = operator.attributes.get("stride", 1)
         assert isinstance(participants, int)
-        return CollectiveWork(kind=operator.kind, participants=participants, size=Bytes(size))
+        assert isinstance(stride, int)
+        return CollectiveWork(kind=operator.kind, participants=participants, size=Bytes(size), stride=stride)
 
     def tile_shape(self, group: int, cut: Cut) -> Mapping[str, int]:
         """Extents of the stage's leading operator within one tile."""

@@ -16,11 +16,15 @@ from rdusim.units import Bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveWork:
-    """What a COLLECTIVE stage moves for one tile, between `participants` sockets. `size`: bytes of the whole result."""
+    """What a COLLECTIVE stage moves for one tile, between `participants` sockets. `size`: bytes of the whole result.
+
+    Members are sockets first, first + stride, first + 2 stride ...; all groups of that form do the same at once.
+    """
 
     kind: str  # all_reduce | all_gather | reduce_scatter ... (net/collectives)
     participants: int
     size: Bytes
+    stride: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,16 +168,31 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parallelism:
-    """How many ways the model is cut, and how many sockets take part."""
+    """How many ways the model is cut, and how many sockets take part.
+
+    `tp` cuts heads, ffn and vocabulary; `sp` the tokens of a sequence; `ep` the experts of a mixture (and, outside
+    them, the sequences of a batch); `dp` the batch; `pp` the layers. In that order neighbours in `tp` are neighbouring
+    sockets, members of an `sp` group are `tp` apart, and so on: `stride`.
+    """
 
     tp: int = 1
     pp: int = 1
     ep: int = 1
     dp: int = 1
+    sp: int = 1
 
     @property
     def sockets(self) -> int:
-        return self.tp * self.pp * self.ep * self.dp
+        return self.tp * self.pp * self.ep * self.dp * self.sp
+
+    def stride(self, axis: str) -> int:
+        """Distance between neighbours of a group along an axis, in sockets."""
+        found = 1
+        for name in ("tp", "sp", "ep", "dp", "pp"):
+            if name == axis:
+                return found
+            found *= int(getattr(self, name))
+        raise KeyError(axis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

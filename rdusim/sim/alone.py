@@ -30,8 +30,8 @@ def stage_time(mapped: MappedSection, stage: Stage, arch: Arch) -> StageTime:
     tile, clock = arch.socket.tile, arch.socket.clock
     memory = memory_time(mapped, stage, arch)
     latency = float(tile.pmu.latency)
-    if stage.collective is not None:
-        time = p2p.collective(stage.collective.kind, stage.collective.participants, stage.collective.size, arch)
+    if (work := stage.collective) is not None:
+        time = p2p.collective(work.kind, work.participants, work.size, arch, work.stride)
         return _slowest(time.occupied * clock, COLLECTIVE, memory, time.latency * clock + latency)
     if stage.work:
         busy = float(pcu_timing.interval(stage.work[0], max(1, stage.pcus), tile.pcu))

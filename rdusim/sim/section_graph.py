@@ -126,7 +126,7 @@ class _Builder:
         done = inner
         if stage.collective is not None:
             work, done = stage.collective, self._event(f"{stage.name} sent")
-            sent = p2p.kept(work.kind, work.participants, work.size, self.arch) * self.arch.socket.clock
+            sent = p2p.kept(work.kind, work.participants, work.size, self.arch, work.stride) * self.arch.socket.clock
             self._arc(start, done, sent, 0, COLLECTIVE)
             self._arc(inner, end, time.fill, 0, COLLECTIVE)
         else:
@@ -293,7 +293,7 @@ class _Builder:
         for stage in self.section.stages:
             if stage.collective is not None:
                 work, clock = stage.collective, socket.clock
-                time = p2p.collective(work.kind, work.participants, work.size, self.arch)
+                time = p2p.collective(work.kind, work.participants, work.size, self.arch, work.stride)
                 add(COLLECTIVE, time.occupied * clock * stage.tiles)
         fired = [(stream.name, stream.tiles) for stream in self.section.streams]
         for name, times in [*fired, *((flow.stream.name, flow.stream.tiles) for flow in self.moves)]:

@@ -24,23 +24,26 @@ class P2pTime:
     bytes_per_socket: Bytes
 
 
-def collective(kind: str, participants: int, size: Bytes, arch: Arch) -> P2pTime:
-    """Time of one collective over the first `participants` sockets of the machine, by the quickest algorithm."""
-    return _collective(kind, participants, size, arch.system)
+def collective(kind: str, participants: int, size: Bytes, arch: Arch, stride: int = 1) -> P2pTime:
+    """Time of one collective by the quickest algorithm.
+
+    `stride`: distance between neighbours of the group, in sockets.
+    """
+    return _collective(kind, participants, size, arch.system, stride)
 
 
-def kept(kind: str, participants: int, size: Bytes, arch: Arch) -> Seconds:
+def kept(kind: str, participants: int, size: Bytes, arch: Arch, stride: int = 1) -> Seconds:
     """How long a participant needs its own tile: until it is added up everywhere, or has left for all others."""
     if kind == "all_gather":
-        return collective(kind, participants, size, arch).occupied
-    time = collective("reduce_scatter", participants, size, arch)
+        return collective(kind, participants, size, arch, stride).occupied
+    time = collective("reduce_scatter", participants, size, arch, stride)
     return Seconds(time.occupied + time.latency)
 
 
 @lru_cache(maxsize=4096)  # sizes recur between candidates of the search
-def _collective(kind: str, participants: int, size: Bytes, system: System) -> P2pTime:
-    topology = build(system.topology, max(system.sockets, participants))
-    time = best(kind, tuple(range(participants)), size, topology, system.link)
+def _collective(kind: str, participants: int, size: Bytes, system: System, stride: int) -> P2pTime:
+    topology = build(system.topology, max(system.sockets, participants * stride))
+    time = best(kind, tuple(range(0, participants * stride, stride)), size, topology, system.link)
     return P2pTime(
         algorithm=time.algorithm,
         occupied=time.link_seconds,

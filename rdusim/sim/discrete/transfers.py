@@ -21,7 +21,7 @@ def transfers(made: SectionNet, stage: Stage, begin: int, done: int, repeats: in
     """Add the transfers of `stage` between its actors `begin` and `done`, by the algorithm that is quickest alone."""
     work, system, clock = stage.collective, arch.system, arch.socket.clock
     assert work is not None
-    time = p2p.collective(work.kind, work.participants, work.size, arch)
+    time = p2p.collective(work.kind, work.participants, work.size, arch, work.stride)
     if time.algorithm == "none":
         return
     topology = build(system.topology, max(system.sockets, work.participants))

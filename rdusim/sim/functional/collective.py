@@ -26,7 +26,7 @@ Chunks = list[tuple[Array, ...]]  # by shard: the same chunk of every tensor tha
 
 def plan_of(work: CollectiveWork, arch: Arch) -> TransferPlan:
     """The transfers of one tile, by the algorithm whose time the engines take."""
-    chosen = p2p.collective(work.kind, work.participants, work.size, arch).algorithm
+    chosen = p2p.collective(work.kind, work.participants, work.size, arch, work.stride).algorithm
     if chosen not in ALGORITHMS[work.kind]:
         return TransferPlan(transfers=())  # one socket alone, or nothing to move
     topology = build(arch.system.topology, max(arch.system.sockets, work.participants))
