@@ -178,6 +178,8 @@ class GraphBuilder:
             parameters=self.parameters,
             batch=shape.batch,
             tokens=shape.batch * (1 if shape.phase is Phase.DECODE else shape.query_tokens),
+            batch_label="b",
+            token_label="s",
         )
 
     def _tensor(self, name: str, dims: str, dtype: DType, role: Role) -> Value:

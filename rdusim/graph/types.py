@@ -143,6 +143,8 @@ class OperatorGraph:
     parameters: int = 0  # of the whole model, weights of all repeats
     batch: int = 1  # sequences that run at once
     tokens: int = 1  # tokens that a run produces or consumes, over the whole batch (a step of decode: batch)
+    batch_label: str = ""  # the label of the inputs that counts sequences; empty: the graph does not say
+    token_label: str = ""  # the one that counts a sequence's tokens
 
     @cached_property
     def by_name(self) -> Mapping[str, Operator]:

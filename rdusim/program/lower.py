@@ -11,9 +11,10 @@ from rdusim.graph.types import Block, OperatorGraph
 from rdusim.program.budget import Budget, budget_of
 from rdusim.program.build import build
 from rdusim.program.cluster import alone, cluster
+from rdusim.program.distribute import distribute
 from rdusim.program.fuse import LaunchCost, best_plan, fuse, too_large
 from rdusim.program.plan import Plan, plan
-from rdusim.program.shard import divisors_that_fit, shard
+from rdusim.program.shard import divisors_that_fit
 from rdusim.program.sketch import Sketch, sketch
 from rdusim.program.symbols import resident_bytes, symbols
 from rdusim.program.tile import find_flows
@@ -32,7 +33,7 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None)
     """
     options = options or LowerOptions()
     parallelism = choose_parallelism(graph, arch, options)
-    local = shard(graph, parallelism.tp)
+    local = distribute(graph, parallelism)
     budget = budget_of(arch, resident_bytes(local))
     fused = options.fusion is Fusion.FUSED
     launch = _launch_cost(arch, by_host=not fused)
@@ -72,7 +73,7 @@ def choose_parallelism(graph: OperatorGraph, arch: Arch, options: LowerOptions) 
         return Parallelism(tp=next(divisors_that_fit(graph, sockets)))
     if sockets % options.parallelism.sockets:
         raise OptionError(
-            f"--parallel: tp={options.parallelism.tp} does not divide {sockets} sockets: "
+            f"--parallel: {options.parallelism.sockets} ways do not divide {sockets} sockets: "
             f"choose one of {', '.join(str(ways) for ways in range(1, sockets + 1) if sockets % ways == 0)}"
         )
     return options.parallelism
