@@ -31,7 +31,14 @@ _OPTIONS: Final = (
     ),
     click.option("--dtype", metavar="bf16|fp8|int8|fp32", help="Number format.  [default: bf16]"),
     click.option(
-        "--parallel", metavar="tp=8,pp=1,ep=1,dp=1", help="[default: tp over all sockets that divide the model]"
+        "--parallel",
+        metavar="tp=8,pp=1,ep=1,dp=1,sp=1",
+        help="Ways of cutting the model, or auto.  [default: tp over all sockets that divide the model]",
+    ),
+    click.option("--micro-batches", type=int, metavar="N", help="Parts of the batch in a pipeline.  [default: pp]"),
+    click.option("--pipeline-schedule", metavar="gpipe|1f1b|interleaved", help="[default: 1f1b]"),
+    click.option(
+        "--pipeline-chunks", type=int, metavar="N", help="Chunks of layers a stage, if interleaved.  [default: 2]"
     ),
     click.option("--fusion", default="fused", metavar="fused|unfused", show_default=True),
     click.option("--cut-after", multiple=True, metavar="OPERATOR", help="End a section behind it; repeatable."),

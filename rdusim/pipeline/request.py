@@ -14,10 +14,15 @@ from rdusim.graph.types import Phase, RunShape
 from rdusim.mapping.types import Orchestration
 from rdusim.program.types import Fusion, Parallelism
 from rdusim.report.types import FORWARD
+from rdusim.sim.microbatch import SCHEDULES
 
 GENERATE: Final = "generate"
 PHASES: Final = (Phase.PREFILL.value, Phase.DECODE.value, GENERATE)
 DTYPES: Final = ("bf16", "fp8", "int8", "fp32")
+
+AUTO: Final = "auto"  # of --parallel: the plan that takes least time
+ONE_F_ONE_B: Final = "1f1b"
+INTERLEAVED: Final = "interleaved"
 
 DEFAULT_PROMPT: Final = 2048  # tokens; less if the model's positions end before
 DEFAULT_CONTEXT: Final = 4096
@@ -28,7 +33,7 @@ DEFAULT_OUTPUT: Final = 128
 class RunRequest:
     """The options of `rdusim run`, as given: None is 'not said'. `parallel` is text such as `tp=8`.
 
-    `cut_after`: operators behind which a fused section must end.
+    `parallel` may also be `auto`. `cut_after`: operators behind which a fused section must end.
     """
 
     model: str
@@ -41,6 +46,9 @@ class RunRequest:
     context_tokens: int | None = None
     dtype: str | None = None
     parallel: str | None = None
+    micro_batches: int | None = None
+    pipeline_schedule: str | None = None
+    pipeline_chunks: int | None = None
     fusion: str = Fusion.FUSED.value
     cut_after: tuple[str, ...] = ()
     orchestration: str | None = None
@@ -63,12 +71,15 @@ class Plan:
     fusion: Fusion
     orchestration: Orchestration
     kernel_looping: bool
+    micro_batches: int = 1
+    schedule: str = ONE_F_ONE_B
+    chunks: int = 1
 
     def prefill(self) -> RunShape:
         assert self.prompt is not None
         return RunShape(
             phase=Phase.PREFILL,
-            batch=self.batch,
+            batch=self.batch // self.micro_batches,
             query_tokens=self.prompt,
             context_tokens=self.prompt,
             dtype=self.dtype,
@@ -76,7 +87,13 @@ class Plan:
 
     def decode(self, context: int) -> RunShape:
         """One step; `context` counts the token that the step reads."""
-        return RunShape(phase=Phase.DECODE, batch=self.batch, query_tokens=1, context_tokens=context, dtype=self.dtype)
+        return RunShape(
+            phase=Phase.DECODE,
+            batch=self.batch // self.micro_batches,
+            query_tokens=1,
+            context_tokens=context,
+            dtype=self.dtype,
+        )
 
     def steps(self) -> range:
         """Contexts of a generation's decode steps: the first token comes out of prefill, a step reads the last."""
@@ -98,6 +115,9 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
     output = (request.output_tokens or min(DEFAULT_OUTPUT, reach // 2)) if phase == GENERATE else None
     prompt = request.input_tokens or min(DEFAULT_PROMPT, reach - (output or 0))
     context = request.context_tokens or request.input_tokens or min(DEFAULT_CONTEXT, reach)
+    ways = parse_parallel(request.parallel)[0]
+    schedule = request.pipeline_schedule or ONE_F_ONE_B
+    by_stages = default_micro_batches(request.batch or 1, ways or Parallelism(), schedule)
     return Plan(
         phase=phase,
         batch=request.batch or 1,
@@ -105,11 +125,23 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
         prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE) else None,
         context=context if phase == Phase.DECODE else None,
         output=output,
-        parallelism=parse_parallel(request.parallel)[0],
+        parallelism=ways,
         fusion=fusion,
         orchestration=Orchestration(request.orchestration) if request.orchestration else by_default,
         kernel_looping=request.kernel_looping,
+        micro_batches=request.micro_batches or by_stages,
+        schedule=schedule,
+        chunks=request.pipeline_chunks or (2 if schedule == INTERLEAVED else 1),
     )
+
+
+def default_micro_batches(batch: int, ways: Parallelism, schedule: str) -> int:
+    """As many as there are pipeline stages, so that all work at once, or the most below that divide the batch."""
+    if ways.pp == 1:
+        return 1
+    share = batch // (ways.dp * ways.ep) or 1
+    fits = [count for count in range(1, ways.pp + 1) if share % count == 0]
+    return ways.pp if schedule == INTERLEAVED else max(fits)
 
 
 def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
@@ -118,6 +150,7 @@ def option_problems(request: RunRequest, *, phases: bool, engines: Collection[st
         *_counts(request),
         *_choices(request, engines),
         *parse_parallel(request.parallel)[1],
+        *_pipeline_problems(request),
         *(_phase_problems(request) if phases else _shape_problems(request)),
         *_orchestration_problems(request),
     ]
@@ -130,16 +163,19 @@ def socket_problems(request: RunRequest, sockets: int) -> list[Problem]:
         return [Problem(field="--sockets", message=f"{request.sockets}, but the machine has {sockets}", hint=hint)]
     offered = request.sockets or sockets
     ways, problems = parse_parallel(request.parallel)
-    if problems or ways is None or offered < 1 or offered % ways.tp == 0:
+    if problems or ways is None or offered < 1 or offered % ways.sockets == 0:
         return []
     divisors = ", ".join(str(count) for count in range(1, offered + 1) if offered % count == 0)
-    message = f"tp={ways.tp} does not divide {offered} socket{'s' if offered > 1 else ''}"
-    return [Problem(field="--parallel", message=message, hint=f"tp can be {divisors}")]
+    cut = {axis.name: getattr(ways, axis.name) for axis in fields(ways)}
+    said = " x ".join(f"{name}={count}" for name, count in cut.items() if count > 1)
+    message = f"{said} does not divide {offered} socket{'s' if offered > 1 else ''}"
+    what = "tp" if ways.tp == ways.sockets else "the product of all axes"
+    return [Problem(field="--parallel", message=message, hint=f"{what} can be {divisors}")]
 
 
 def parse_parallel(text: str | None) -> tuple[Parallelism | None, list[Problem]]:
-    """`tp=8,pp=1` as ways of cutting; None for None."""
-    if text is None:
+    """`tp=8,pp=1` as ways of cutting; None for None and for `auto`."""
+    if text is None or text.strip() == AUTO:
         return None, []
     axes = tuple(axis.name for axis in fields(Parallelism))
     ways: dict[str, int] = {}
@@ -152,8 +188,6 @@ def parse_parallel(text: str | None) -> tuple[Parallelism | None, list[Problem]]
             problems.append(f"{axis} is given twice")
         elif not (count.isascii() and count.isdigit() and int(count)):
             problems.append(f"{axis}={count}: a whole number of at least 1 is wanted")
-        elif axis != "tp" and int(count) > 1:
-            problems.append(f"{axis}={count} is not yet supported: tp is, and {axis}=1")
         ways.setdefault(axis, int(count) if count.isascii() and count.isdigit() else 1)
     if problems:
         return None, [Problem(field="--parallel", message=problem) for problem in problems]
@@ -163,6 +197,8 @@ def parse_parallel(text: str | None) -> tuple[Parallelism | None, list[Problem]]
 _COUNTED: Final[Mapping[str, str]] = {
     "sockets": "number of sockets",
     "batch": "batch size",
+    "micro_batches": "number of micro-batches",
+    "pipeline_chunks": "number of chunks",
     "input_tokens": "number of tokens",
     "output_tokens": "number of tokens",
     "context_tokens": "number of tokens",
@@ -219,6 +255,30 @@ def _shape_problems(request: RunRequest) -> Iterator[Problem]:
         if getattr(request, name) is not None:
             message = f"the shapes and number formats of {request.model} stand in its file"
             yield Problem(field=_flag(name), message=message, hint="leave the option out")
+
+
+def _pipeline_problems(request: RunRequest) -> Iterator[Problem]:
+    """Ways of cutting that the batch, the tokens or the phase do not allow, and options that need a pipeline."""
+    ways = parse_parallel(request.parallel)[0] or Parallelism()
+    schedule, batch = request.pipeline_schedule, request.batch
+    if schedule is not None:
+        yield from _choice("--pipeline-schedule", schedule, tuple(SCHEDULES))
+    if ways.pp == 1 and request.parallel != AUTO:
+        for name in ("micro_batches", "pipeline_schedule", "pipeline_chunks"):
+            if getattr(request, name) is not None:
+                yield Problem(field=_flag(name), message="there is no pipeline", hint="--parallel pp=2 makes one")
+    if (request.pipeline_chunks or 1) > 1 and schedule != INTERLEAVED:
+        message = "only an interleaved schedule has several chunks of layers a stage"
+        yield Problem(field="--pipeline-chunks", message=message, hint="--pipeline-schedule interleaved")
+    share = ways.dp * ways.ep * (request.micro_batches or 1)
+    if (batch or 1) >= 1 and share > 1 and (batch or 1) % (ways.dp * (request.micro_batches or 1)):
+        said = f"dp={ways.dp} x {request.micro_batches or 1} micro-batches"
+        yield Problem(
+            field="--parallel", message=f"{said} do not divide batch {batch or 1}", hint="--batch: a multiple of them"
+        )
+    if ways.sp > 1 and request.phase not in (Phase.PREFILL, Phase.TRAIN):
+        message = f"sp={ways.sp} shares out the tokens of a sequence, and a step of decode has one"
+        yield Problem(field="--parallel", message=message, hint="--phase prefill, or tp, dp, ep, pp instead of sp")
 
 
 def _orchestration_problems(request: RunRequest) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping
+from rdusim.pipeline.pipelined import pipeline_report
 from rdusim.pipeline.request import (
     GENERATE,
     Plan,
@@ -25,7 +26,8 @@ from rdusim.pipeline.request import (
     socket_problems,
 )
 from rdusim.program.lower import lower
-from rdusim.program.types import LowerOptions, Program
+from rdusim.program.partition import Part, layer_costs, partition
+from rdusim.program.types import LowerOptions, Parallelism, Program
 from rdusim.report.generation import generation, sample
 from rdusim.report.summarize import known_setting, peak_flops, summarize, with_simulator
 from rdusim.report.types import FORWARD, Report, Setting
@@ -83,45 +85,65 @@ class Stages:
             return self.plan.prefill()
         return RunShape(phase=Phase.PREFILL, batch=1, query_tokens=1, context_tokens=1)
 
-    def graph(self, shape: RunShape) -> OperatorGraph:
+    def whole(self, shape: RunShape) -> OperatorGraph:
+        """The model, before its layers are shared out over a pipeline."""
         return self.cache.get(lambda: load_graph(self.request.model, shape), "graph", self.request.model, shape)
 
-    def program(self, shape: RunShape) -> Program:
+    def parts(self, shape: RunShape) -> tuple[Part, ...]:
+        """The pipeline's chunks of layers in order; without a pipeline the model is the only one."""
+        ways, chunks = self.plan.parallelism or Parallelism(), self.plan.chunks
+
+        def make() -> tuple[Part, ...]:
+            graph = self.whole(shape)
+            return partition(graph, ways.pp * chunks, layer_costs(graph, self.arch))
+
+        return self.cache.get(make, "parts", self.request.model, shape, ways.pp * chunks, self.arch)
+
+    def graph(self, shape: RunShape, part: int = 0) -> OperatorGraph:
+        return self.parts(shape)[part].graph
+
+    def program(self, shape: RunShape, part: int = 0) -> Program:
         def make() -> Program:
-            graph = self.graph(shape)
+            graph = self.graph(shape, part)
             self.observe(f"lowering {_said(shape)}")
             return lower(graph, self.arch, self.lower_options())
 
-        return self.cache.get(make, "program", *self._lowered(shape))
+        return self.cache.get(make, "program", *self._lowered(shape, part))
 
-    def mapping(self, shape: RunShape) -> Mapping:
+    def mapping(self, shape: RunShape, part: int = 0) -> Mapping:
         def make() -> Mapping:
-            program = self.program(shape)
+            program = self.program(shape, part)
             self.observe(f"mapping {_said(shape)}")
             return map_onto(program, self.arch, self.map_options())
 
-        return self.cache.get(make, "mapping", *self._lowered(shape), self.map_options())
+        return self.cache.get(make, "mapping", *self._lowered(shape, part), self.map_options())
 
-    def trace(self, shape: RunShape) -> Trace:
+    def trace(self, shape: RunShape, part: int = 0) -> Trace:
         options = SimulateOptions(engine=self.request.engine)
 
         def make() -> Trace:
-            mapping = self.mapping(shape)
+            mapping = self.mapping(shape, part)
             self.observe(f"simulating {_said(shape)}")
             return simulate(mapping, self.arch, options)
 
-        return self.cache.get(make, "trace", *self._lowered(shape), self.map_options(), options)
+        return self.cache.get(make, "trace", *self._lowered(shape, part), self.map_options(), options)
 
     def report(self) -> Report:
         """The answer to the whole request."""
         return self._generation() if self.plan.phase == GENERATE else self.report_of(self.shape())
 
     def report_of(self, shape: RunShape) -> Report:
-        """The answer for one program."""
-        graph, mapping, trace = self.graph(shape), self.mapping(shape), self.trace(shape)
-        return summarize(
-            trace, mapping, graph, self.arch, self._setting(known_setting(trace, mapping, graph, self.arch))
-        )
+        """The answer for one shape: one program, or the programs of a pipeline's stages."""
+        if len(self.parts(shape)) > 1:
+            return pipeline_report(self, shape)
+        return self.report_of_part(shape, 0)
+
+    def report_of_part(self, shape: RunShape, part: int) -> Report:
+        """The answer for one program, on the sockets that run it."""
+        graph, mapping, trace = self.graph(shape, part), self.mapping(shape, part), self.trace(shape, part)
+        known = self._setting(known_setting(trace, mapping, graph, self.arch))
+        known = replace(known, sockets_used=known.sockets_used // mapping.program.parallelism.pp)
+        return summarize(trace, mapping, graph, self.arch, known)
 
     def _generation(self) -> Report:
         prefill = self.report_of(self.plan.prefill())
@@ -156,8 +178,11 @@ class Stages:
             context_tokens=plan.context,
         )
 
-    def _lowered(self, shape: RunShape) -> tuple[object, ...]:
-        return self.request.model, shape, self.arch, self.lower_options()
+    def _lowered(self, shape: RunShape, part: int) -> tuple[object, ...]:
+        """What a program depends on. Stages of equal layers are one program: `same` is the first of them."""
+        parts = self.parts(shape)
+        same = parts.index(parts[part]) if len(parts) > 1 else 0
+        return self.request.model, shape, len(parts), same, self.arch, self.lower_options()
 
     def lower_options(self) -> LowerOptions:
         return LowerOptions(

@@ -106,7 +106,7 @@ def known_setting(trace: Trace, mapping: Mapping, graph: OperatorGraph, arch: Ar
         batch=mapping.program.batch,
         engine=trace.engine,
         dtype=main_dtype(graph),
-        parallelism={"tp": ways.tp, "pp": ways.pp, "ep": ways.ep, "dp": ways.dp},
+        parallelism={"tp": ways.tp, "pp": ways.pp, "ep": ways.ep, "dp": ways.dp, "sp": ways.sp},
         fusion="fused" if mapping.program.fused else "unfused",
         orchestration=mapping.launches[0].orchestration.value if mapping.launches else None,
         kernel_looping=any(launch.prefetch for launch in mapping.launches),

@@ -31,6 +31,9 @@ class Setting:
     input_tokens: int | None = None
     output_tokens: int | None = None
     context_tokens: int | None = None
+    micro_batches: int | None = None
+    pipeline_schedule: str | None = None
+    pipeline_chunks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
