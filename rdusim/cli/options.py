@@ -40,6 +40,11 @@ _OPTIONS: Final = (
     click.option(
         "--pipeline-chunks", type=int, metavar="N", help="Chunks of layers a stage, if interleaved.  [default: 2]"
     ),
+    click.option("--compiled-tokens", type=int, metavar="N", help="Tokens the machine was compiled for; padded to it."),
+    click.option("--compiled-batch", type=int, metavar="B", help="Batch the machine was compiled for; padded to it."),
+    click.option("--draft", metavar="MODEL", help="Draft model of speculative decoding."),
+    click.option("--draft-length", type=int, metavar="N", help="Tokens drafted in a round.  [default: 4]"),
+    click.option("--acceptance-rate", type=float, metavar="0..1", help="Chance that a drafted token is accepted."),
     click.option("--fusion", default="fused", metavar="fused|unfused", show_default=True),
     click.option("--cut-after", multiple=True, metavar="OPERATOR", help="End a section behind it; repeatable."),
     click.option(

@@ -37,7 +37,7 @@ def command(
     if check_numbers:
         return _check_numbers(as_json, output, trace_file, values)
     start = perf_counter()
-    from rdusim.pipeline import Stages
+    from rdusim.pipeline import Cache, Stages, answer
     from rdusim.report.export import as_json as json_of
     from rdusim.report.export import json_text
     from rdusim.report.summarize import with_simulator
@@ -49,10 +49,11 @@ def command(
     if trace_file is not None:
         check_trace_ending(trace_file)
     with progress() as observe:
-        stages = Stages(request_of(values), observe=observe)
+        request, cache = request_of(values), Cache()
         if trace_file is not None:
+            stages = Stages(request, cache=cache, observe=observe)
             shape = stages.shape()  # refuses what has no single timeline, before the work
-        report = stages.report()
+        report = answer(request, cache=cache, observe=observe)
         if trace_file is not None:
             rows = timeline(stages.trace(shape), stages.mapping(shape), stages.arch)
             write_file(trace_file, timeline_bytes(rows, trace_file))

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from rdusim.pipeline.request import RunRequest
-from rdusim.pipeline.stages import Cache, Stages, run
+from rdusim.pipeline.stages import Cache, Stages, answer, run
 
-__all__ = ["Cache", "RunRequest", "Stages", "run"]
+__all__ = ["Cache", "RunRequest", "Stages", "answer", "run"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, cast
@@ -27,6 +27,7 @@ INTERLEAVED: Final = "interleaved"
 DEFAULT_PROMPT: Final = 2048  # tokens; less if the model's positions end before
 DEFAULT_CONTEXT: Final = 4096
 DEFAULT_OUTPUT: Final = 128
+DEFAULT_DRAFT: Final = 4  # tokens that a draft model proposes at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class RunRequest:
     micro_batches: int | None = None
     pipeline_schedule: str | None = None
     pipeline_chunks: int | None = None
+    compiled_tokens: int | None = None
+    compiled_batch: int | None = None
+    draft: str | None = None
+    draft_length: int | None = None
+    acceptance_rate: float | None = None
     fusion: str = Fusion.FUSED.value
     cut_after: tuple[str, ...] = ()
     orchestration: str | None = None
@@ -74,14 +80,23 @@ class Plan:
     micro_batches: int = 1
     schedule: str = ONE_F_ONE_B
     chunks: int = 1
+    compiled_tokens: int | None = None
+    compiled_batch: int | None = None
+    draft_length: int = 0
+    acceptance_rate: float | None = None
+
+    @property
+    def run_batch(self) -> int:
+        """Sequences that run at once, padding included."""
+        return self.compiled_batch or self.batch
 
     def prefill(self) -> RunShape:
         assert self.prompt is not None
         return RunShape(
             phase=Phase.PREFILL,
-            batch=self.batch // self.micro_batches,
-            query_tokens=self.prompt,
-            context_tokens=self.prompt,
+            batch=self.run_batch // self.micro_batches,
+            query_tokens=self.compiled_tokens or self.prompt,
+            context_tokens=self.compiled_tokens or self.prompt,
             dtype=self.dtype,
         )
 
@@ -89,9 +104,9 @@ class Plan:
         """One step; `context` counts the token that the step reads."""
         return RunShape(
             phase=Phase.DECODE,
-            batch=self.batch // self.micro_batches,
+            batch=self.run_batch // self.micro_batches,
             query_tokens=1,
-            context_tokens=context,
+            context_tokens=self.compiled_tokens or context,
             dtype=self.dtype,
         )
 
@@ -117,7 +132,7 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
     context = request.context_tokens or request.input_tokens or min(DEFAULT_CONTEXT, reach)
     ways = parse_parallel(request.parallel)[0]
     schedule = request.pipeline_schedule or ONE_F_ONE_B
-    by_stages = default_micro_batches(request.batch or 1, ways or Parallelism(), schedule)
+    by_stages = default_micro_batches(request.compiled_batch or request.batch or 1, ways or Parallelism(), schedule)
     return Plan(
         phase=phase,
         batch=request.batch or 1,
@@ -132,6 +147,26 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
         micro_batches=request.micro_batches or by_stages,
         schedule=schedule,
         chunks=request.pipeline_chunks or (2 if schedule == INTERLEAVED else 1),
+        compiled_tokens=request.compiled_tokens,
+        compiled_batch=request.compiled_batch,
+        draft_length=(request.draft_length or DEFAULT_DRAFT) if request.draft else 0,
+        acceptance_rate=request.acceptance_rate,
+    )
+
+
+def draft_of(request: RunRequest) -> RunRequest:
+    """The same request for the draft model alone: tensor parallelism over the same sockets."""
+    return replace(
+        request,
+        model=request.draft or "",
+        draft=None,
+        draft_length=None,
+        acceptance_rate=None,
+        parallel=None,
+        micro_batches=None,
+        pipeline_schedule=None,
+        pipeline_chunks=None,
+        cut_after=(),
     )
 
 
@@ -151,6 +186,8 @@ def option_problems(request: RunRequest, *, phases: bool, engines: Collection[st
         *_choices(request, engines),
         *parse_parallel(request.parallel)[1],
         *_pipeline_problems(request),
+        *_compiled_problems(request),
+        *_draft_problems(request),
         *(_phase_problems(request) if phases else _shape_problems(request)),
         *_orchestration_problems(request),
     ]
@@ -199,6 +236,9 @@ _COUNTED: Final[Mapping[str, str]] = {
     "batch": "batch size",
     "micro_batches": "number of micro-batches",
     "pipeline_chunks": "number of chunks",
+    "compiled_tokens": "number of tokens",
+    "compiled_batch": "batch size",
+    "draft_length": "number of tokens",
     "input_tokens": "number of tokens",
     "output_tokens": "number of tokens",
     "context_tokens": "number of tokens",
@@ -251,7 +291,17 @@ def _phase_problems(request: RunRequest) -> Iterator[Problem]:
 
 def _shape_problems(request: RunRequest) -> Iterator[Problem]:
     """Options that a graph with shapes of its own leaves no room for."""
-    for name in ("phase", "batch", "input_tokens", "output_tokens", "context_tokens", "dtype"):
+    for name in (
+        "phase",
+        "batch",
+        "input_tokens",
+        "output_tokens",
+        "context_tokens",
+        "dtype",
+        "compiled_tokens",
+        "compiled_batch",
+        "draft",
+    ):
         if getattr(request, name) is not None:
             message = f"the shapes and number formats of {request.model} stand in its file"
             yield Problem(field=_flag(name), message=message, hint="leave the option out")
@@ -270,15 +320,49 @@ def _pipeline_problems(request: RunRequest) -> Iterator[Problem]:
     if (request.pipeline_chunks or 1) > 1 and schedule != INTERLEAVED:
         message = "only an interleaved schedule has several chunks of layers a stage"
         yield Problem(field="--pipeline-chunks", message=message, hint="--pipeline-schedule interleaved")
-    share = ways.dp * ways.ep * (request.micro_batches or 1)
-    if (batch or 1) >= 1 and share > 1 and (batch or 1) % (ways.dp * (request.micro_batches or 1)):
+    batch = request.compiled_batch or batch or 1
+    if batch >= 1 and batch % (ways.dp * max(1, request.micro_batches or 1)):
         said = f"dp={ways.dp} x {request.micro_batches or 1} micro-batches"
         yield Problem(
-            field="--parallel", message=f"{said} do not divide batch {batch or 1}", hint="--batch: a multiple of them"
+            field="--parallel", message=f"{said} do not divide batch {batch}", hint="--batch: a multiple of them"
         )
     if ways.sp > 1 and request.phase not in (Phase.PREFILL, Phase.TRAIN):
         message = f"sp={ways.sp} shares out the tokens of a sequence, and a step of decode has one"
         yield Problem(field="--parallel", message=message, hint="--phase prefill, or tp, dp, ep, pp instead of sp")
+
+
+def _compiled_problems(request: RunRequest) -> Iterator[Problem]:
+    """Static shapes smaller than what is to run in them."""
+    asked = {
+        "--input-tokens": request.input_tokens or 0,
+        "--context-tokens": request.context_tokens or 0,
+        "--input-tokens and --output-tokens": (request.input_tokens or 0) + (request.output_tokens or 0),
+    }
+    for flag, tokens in asked.items():
+        if request.compiled_tokens is not None and 0 < request.compiled_tokens < tokens:
+            message = f"{request.compiled_tokens} tokens are compiled, {flag} need {tokens}"
+            yield Problem(field="--compiled-tokens", message=message, hint=f"at least {tokens}")
+            break
+    if request.compiled_batch is not None and 0 < request.compiled_batch < (request.batch or 1):
+        message = f"batch {request.compiled_batch} is compiled, {request.batch} is asked for"
+        yield Problem(field="--compiled-batch", message=message, hint=f"at least {request.batch}")
+
+
+def _draft_problems(request: RunRequest) -> Iterator[Problem]:
+    """Speculative decoding needs a draft model, how often it is right, and something to decode."""
+    rate = request.acceptance_rate
+    if request.draft is None:
+        for name in ("draft_length", "acceptance_rate"):
+            if getattr(request, name) is not None:
+                yield Problem(field=_flag(name), message="there is no draft model", hint="--draft MODEL names one")
+    elif request.phase not in (None, Phase.DECODE, GENERATE):
+        message = f"{request.phase} has nothing to draft"
+        yield Problem(field="--draft", message=message, hint="--phase decode or generate")
+    elif rate is None:
+        hint = "published rates are 0.6 to 0.9; --acceptance-rate 0.8"
+        yield Problem(field="--acceptance-rate", message="how often are drafted tokens accepted?", hint=hint)
+    if rate is not None and not 0.0 <= rate <= 1.0:
+        yield Problem(field="--acceptance-rate", message=f"{rate:g} is no probability", hint="from 0 to 1")
 
 
 def _orchestration_problems(request: RunRequest) -> Iterator[Problem]:

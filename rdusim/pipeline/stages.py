@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from rdusim.arch.load import load_arch
 from rdusim.arch.types import Arch
-from rdusim.errors import ArchError, GraphError, OptionError, RdusimError
+from rdusim.errors import ArchError, GraphError, OptionError, Problem, RdusimError
 from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
@@ -18,21 +18,26 @@ from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping
 from rdusim.pipeline.pipelined import pipeline_report
 from rdusim.pipeline.request import (
+    AUTO,
     GENERATE,
     Plan,
     RunRequest,
+    draft_of,
     option_problems,
     resolve,
     socket_problems,
 )
+from rdusim.pipeline.speculative import beside, prefill_report, round_report
 from rdusim.program.lower import lower
 from rdusim.program.partition import Part, layer_costs, partition
 from rdusim.program.types import LowerOptions, Parallelism, Program
 from rdusim.report.generation import generation, sample
+from rdusim.report.padded import padded
 from rdusim.report.summarize import known_setting, peak_flops, summarize, with_simulator
 from rdusim.report.types import FORWARD, Report, Setting
 from rdusim.sim.simulate import ENGINES, simulate
 from rdusim.sim.trace import SimulateOptions, Trace
+from rdusim.units import Bytes
 
 Noun = TypeVar("Noun")
 Observe = Callable[[str], None]
@@ -59,20 +64,35 @@ class Cache:
 def run(request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> Report:
     """The report of a request. Raises RdusimError with every problem that was found; `observe` hears what is done."""
     start = perf_counter()
-    report = Stages(request, cache=cache, observe=observe).report()
+    report = answer(request, cache=cache, observe=observe)
     return with_simulator(report, wall_seconds=perf_counter() - start)
+
+
+def answer(request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> Report:
+    """The report of a request, without the time that making it took."""
+    if (request.parallel or "").strip() == AUTO:
+        from rdusim.pipeline.auto_plan import best_plan  # it makes many of these
+
+        return best_plan(request, cache=cache if cache is not None else Cache(), observe=observe)
+    return Stages(request, cache=cache, observe=observe).report()
 
 
 class Stages:
     """One request, its options checked on the way in. Each noun is made when it is first asked for, and kept."""
 
     def __init__(self, request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> None:
+        if (request.parallel or "").strip() == AUTO:
+            message, hint = "auto looks at many plans, this needs one", "rdusim run --parallel auto finds it"
+            raise OptionError(Problem(field="--parallel", message=message, hint=hint))
         self.request = request
         self.cache = cache if cache is not None else Cache()
         self.observe = observe
         self.arch, phases, positions = _checked(request)
         self.sockets = request.sockets or self.arch.system.sockets
         self.plan: Plan = resolve(request, phases=phases, positions=positions)
+        if self.plan.draft_length:
+            self.draft = Stages(draft_of(request), cache=self.cache, observe=observe)
+            self.arch = beside(self.arch, self._held_by_draft())
 
     def shape(self) -> RunShape:
         """The shape of the one program that a request is about. Raises OptionError for generate, which has many."""
@@ -130,7 +150,30 @@ class Stages:
 
     def report(self) -> Report:
         """The answer to the whole request."""
-        return self._generation() if self.plan.phase == GENERATE else self.report_of(self.shape())
+        if self.plan.phase == GENERATE:
+            return self._generation()
+        if self.plan.context is not None:
+            return padded(self._step(self.plan.context), self.plan.batch, self.plan.batch)
+        return padded(self.report_of(self.shape()), self.plan.batch, self.plan.batch * (self.plan.prompt or 1))
+
+    def _step(self, context: int) -> Report:
+        """A decode step, or what of a round of speculative decoding one token stands for."""
+        if self.plan.draft_length:
+            return round_report(self, self.draft, context)
+        return self.report_of(self.plan.decode(context))
+
+    def _prefill(self) -> Report:
+        found = self.report_of(self.plan.prefill())
+        if not self.plan.draft_length:
+            return found
+        return prefill_report(self, self.draft, found)
+
+    def _held_by_draft(self) -> Bytes:
+        """Bytes of a socket's nearest memory that the draft model takes, at its longest context."""
+        plan = self.draft.plan
+        longest = (plan.context or (plan.prompt or 0) + (plan.output or 0)) + self.plan.draft_length
+        nearest = self.draft.arch.socket.memory[0].name
+        return self.draft.mapping(plan.decode(longest)).peak_bytes[nearest]
 
     def report_of(self, shape: RunShape) -> Report:
         """The answer for one shape: one program, or the programs of a pipeline's stages."""
@@ -146,23 +189,25 @@ class Stages:
         return summarize(trace, mapping, graph, self.arch, known)
 
     def _generation(self) -> Report:
-        prefill = self.report_of(self.plan.prefill())
+        prefill = self._prefill()
         decode: dict[int, Report] = {}
 
         def step(context: int) -> float:
-            decode[context] = self.report_of(self.plan.decode(context))
+            decode[context] = self._step(context)
             return decode[context].latency.total_seconds
 
         if steps := self.plan.steps():
             sample(step, steps[0], steps[-1])
         setting = replace(prefill.setting, phase=GENERATE, output_tokens=self.plan.output, context_tokens=None)
-        return generation(
+        made = self.plan.batch * (len(steps) + 1)
+        whole = generation(
             prefill,
             decode,
             setting,
-            tokens=self.plan.batch * (len(steps) + 1),
+            tokens=made,
             peak_flops=peak_flops(self.arch, setting.dtype, setting.sockets_used),
         )
+        return padded(whole, self.plan.batch, made)
 
     def _setting(self, known: Setting) -> Setting:
         """What the nouns say about themselves, and what only the request knows."""
@@ -176,6 +221,8 @@ class Stages:
             kernel_looping=plan.kernel_looping,
             input_tokens=plan.prompt,
             context_tokens=plan.context,
+            compiled_tokens=plan.compiled_tokens,
+            compiled_batch=plan.compiled_batch,
         )
 
     def _lowered(self, shape: RunShape, part: int) -> tuple[object, ...]:

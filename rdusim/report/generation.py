@@ -7,20 +7,10 @@ them. Every quantity of the generation is then a weighted sum of those of the si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from rdusim.report.summarize import throughput
-from rdusim.report.types import (
-    Intensity,
-    Latency,
-    LinkUse,
-    MemoryUse,
-    Report,
-    SectionUse,
-    Setting,
-    Simulator,
-    UnitUse,
-)
+from rdusim.report.types import Intensity, Latency, Report, Setting, Simulator
+from rdusim.report.weighted import Weighted, breakdown_of, links_of, memory_of, sections_of, total_of, unit_of
 
 TOLERANCE = 0.005  # of the time of all decode steps together
 _GOLDEN = 0.381966
@@ -79,9 +69,6 @@ def weights(contexts: Sequence[int]) -> tuple[float, ...]:
     return tuple(found)
 
 
-Weighted = Sequence[tuple[float, Report]]
-
-
 def generation(
     prefill: Report, decode: Mapping[int, Report], setting: Setting, *, tokens: int, peak_flops: float | None
 ) -> Report:
@@ -89,10 +76,10 @@ def generation(
     contexts = sorted(decode)
     steps = list(zip(weights(contexts), (decode[context] for context in contexts), strict=True)) if contexts else []
     parts: Weighted = [(1.0, prefill), *steps]
-    total = _sum(parts, lambda report: report.latency.total_seconds)
+    total = total_of(parts, lambda report: report.latency.total_seconds)
     count = sum(weight for weight, _ in steps)
     after_first = total - prefill.latency.total_seconds
-    flops = _sum(parts, lambda report: report.operational_intensity.flops)
+    flops = total_of(parts, lambda report: report.operational_intensity.flops)
     return Report(
         setting=setting,
         latency=Latency(
@@ -101,101 +88,15 @@ def generation(
             time_per_output_token_seconds=after_first / count if steps else None,
         ),
         throughput=throughput(tokens, total, setting.batch, flops, peak_flops),
-        memory=tuple(_memory(parts, index, total) for index in range(len(prefill.memory))),
-        units=tuple(_unit(parts, index, total) for index in range(len(prefill.units))),
-        links=_links(parts, total),
-        sections=(*_sections([parts[0]], "prefill"), *_sections(steps, "decode")),
-        kernel_launches=round(_sum(parts, lambda report: report.kernel_launches)),
-        breakdown_seconds=_breakdown(parts),
+        memory=tuple(memory_of(parts, index, total) for index in range(len(prefill.memory))),
+        units=tuple(unit_of(parts, index, total) for index in range(len(prefill.units))),
+        links=links_of(parts, total),
+        sections=(*sections_of([parts[0]], "prefill"), *sections_of(steps, "decode")),
+        kernel_launches=round(total_of(parts, lambda report: report.kernel_launches)),
+        breakdown_seconds=breakdown_of(parts),
         operational_intensity=Intensity(
-            flops=flops, bytes=_sum(parts, lambda report: report.operational_intensity.bytes)
+            flops=flops, bytes=total_of(parts, lambda report: report.operational_intensity.bytes)
         ),
         notes=tuple(dict.fromkeys(note for _, report in parts for note in report.notes)),
         simulator=Simulator(version=prefill.simulator.version, decode_contexts=tuple(contexts)),
-    )
-
-
-def _sum(parts: Weighted, quantity: Callable[[Report], float]) -> float:
-    return sum(weight * quantity(report) for weight, report in parts)
-
-
-def _memory(parts: Weighted, index: int, total: float) -> MemoryUse:
-    """Bytes add up; the peak is the largest; streaming is that of the part that takes most of the time."""
-    tiers = [(weight, report.memory[index]) for weight, report in parts]
-    _, heaviest = max(parts, key=lambda part: part[0] * part[1].latency.total_seconds)
-    tier = replace(heaviest.memory[index], peak_bytes=max(use.peak_bytes for _, use in tiers))
-    if tier.read_bytes is None:
-        return tier
-    read = sum(weight * (use.read_bytes or 0.0) for weight, use in tiers)
-    written = sum(weight * (use.written_bytes or 0.0) for weight, use in tiers)
-    shares = (
-        weight * report.latency.total_seconds * (report.memory[index].bandwidth_utilization or 0.0)
-        for weight, report in parts
-    )
-    return replace(
-        tier,
-        read_bytes=read,
-        written_bytes=written,
-        achieved_bytes_per_second=(read + written) / total,
-        bandwidth_utilization=sum(shares) / total,
-    )
-
-
-def _unit(parts: Weighted, index: int, total: float) -> UnitUse:
-    def mean(share: Callable[[UnitUse], float]) -> float:
-        return _sum(parts, lambda report: report.latency.total_seconds * share(report.units[index])) / total
-
-    return replace(
-        parts[0][1].units[index],
-        peak=max(report.units[index].peak for _, report in parts),
-        configured=mean(lambda unit: unit.configured),
-        busy=mean(lambda unit: unit.busy),
-    )
-
-
-def _links(parts: Weighted, total: float) -> LinkUse | None:
-    uses = [(weight, report.latency.total_seconds, report.links) for weight, report in parts if report.links]
-    if not uses:
-        return None
-    return LinkUse(
-        payload_bytes=sum(weight * links.payload_bytes for weight, _, links in uses),
-        busy=sum(weight * seconds * links.busy for weight, seconds, links in uses) / total,
-    )
-
-
-def _breakdown(parts: Weighted) -> dict[str, float]:
-    causes = {cause for _, report in parts for cause in report.breakdown_seconds}
-    seconds = {
-        cause: sum(weight * report.breakdown_seconds.get(cause, 0.0) for weight, report in parts) for cause in causes
-    }
-    return {cause: seconds[cause] for cause in sorted(seconds, key=lambda cause: (-seconds[cause], cause))}
-
-
-def _sections(parts: Weighted, phase: str) -> list[SectionUse]:
-    """Sections of the same name add up; their widths and bounds are those of the context that stands for most steps."""
-    found: dict[str, list[tuple[float, SectionUse]]] = {}
-    for weight, report in parts:
-        for section in report.sections:
-            found.setdefault(section.name, []).append((weight, section))
-    return [_section(f"{phase}/{name}", uses) for name, uses in found.items()]
-
-
-def _section(name: str, uses: Sequence[tuple[float, SectionUse]]) -> SectionUse:
-    _, widest = max(uses, key=lambda use: use[0])
-    executions = sum(weight * section.repeats for weight, section in uses)
-
-    def mean(seconds: Callable[[SectionUse], float]) -> float:
-        return sum(weight * section.repeats * seconds(section) for weight, section in uses) / executions
-
-    def bound(resource: str) -> float:
-        return mean(lambda section: section.bound_seconds.get(resource, 0.0))
-
-    return replace(
-        widest,
-        name=name,
-        repeats=round(executions),
-        seconds=sum(weight * section.seconds for weight, section in uses),
-        execution_seconds=mean(lambda section: section.execution_seconds),
-        launch_seconds=mean(lambda section: section.launch_seconds),
-        bound_seconds={resource: bound(resource) for resource in widest.bound_seconds},
     )

@@ -34,6 +34,8 @@ def blocks(report: Report, *, ascii_only: bool = False) -> Iterator[RenderableTy
     yield _titled(_memory_title(report), _memory(report))
     yield _titled("Units of a socket", _units(report))
     yield _titled("Sections", _sections(report))
+    if report.plans:
+        yield _titled("Plans, the best first", _plans(report))
     launches = f"{show(report.kernel_launches, 'count')} kernel launch{'es' if report.kernel_launches != 1 else ''}"
     lines = [f"{launches}; {_intensity(report)}", _work(report)]
     lines += [f"note: {note}" for note in _notes(report)]
@@ -169,6 +171,19 @@ def _sections(report: Report) -> Table:
             show(section.pmu_share, "share"),
             *_bounds(section),
         )
+    return table
+
+
+def _plans(report: Report) -> Table:
+    table = _table("plan", "time", "over the best", "bound by", space=2)
+    best = report.latency.total_seconds
+    for plan in report.plans or ():
+        ways = " ".join(f"{axis}={count}" for axis, count in plan.parallelism.items() if count > 1) or "tp=1"
+        if plan.total_seconds is None:
+            table.add_row(ways, "refused", "", "")
+        else:
+            more = show(plan.total_seconds / best - 1.0, "share")
+            table.add_row(ways, show(plan.total_seconds, "time"), more, plan.bound_by or NOTHING)
     return table
 
 

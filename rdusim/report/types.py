@@ -34,6 +34,11 @@ class Setting:
     micro_batches: int | None = None
     pipeline_schedule: str | None = None
     pipeline_chunks: int | None = None
+    compiled_tokens: int | None = None
+    compiled_batch: int | None = None
+    draft: str | None = None
+    draft_length: int | None = None
+    acceptance_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,16 @@ class Simulator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanUse:
+    """A way of cutting the model that was looked at: how long it takes and what bounds it, or why it is refused."""
+
+    parallelism: Mapping[str, int]
+    total_seconds: float | None = None
+    bound_by: str | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that `run` prints and exports. `breakdown_seconds` sums to `latency.total_seconds`."""
 
@@ -158,3 +173,4 @@ class Report:
     operational_intensity: Intensity
     notes: tuple[str, ...]
     simulator: Simulator
+    plans: tuple[PlanUse, ...] | None = None

@@ -1,0 +1,124 @@
+"""`--parallel auto`: every legal plan over the sockets, bounded from below, the promising ones simulated.
+
+A plan's bound is the roofline of what one socket then runs: arithmetic, or bytes that it must read. Plans are simulated
+in the order of their bounds, until no bound is below the best time found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+from rdusim.errors import OptionError, Problem, RdusimError
+from rdusim.pipeline.request import GENERATE, RunRequest
+from rdusim.pipeline.stages import Cache, Observe, Stages
+from rdusim.program.distribute import distribute
+from rdusim.program.partition import layer_costs, partition
+from rdusim.program.types import Parallelism
+from rdusim.report.types import PlanUse, Report
+
+AXES = tuple(axis.name for axis in fields(Parallelism))
+RUNNERS_UP = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    ways: Parallelism
+    bound: float
+
+
+def best_plan(request: RunRequest, *, cache: Cache, observe: Observe) -> Report:
+    """The report of the plan that takes least time, the others in `plans`. Raises OptionError where none is legal."""
+    probe = Stages(replace(request, parallel=None), cache=cache)
+    found: list[tuple[Report, Parallelism]] = []
+    refused: list[PlanUse] = []
+    candidates, illegal = _candidates(request, probe, cache)
+    for number, candidate in enumerate(candidates):
+        best = min((report.latency.total_seconds for report, _ in found), default=float("inf"))
+        if candidate.bound >= best:
+            break
+        observe(f"plan {number + 1} of {len(candidates)}: {_text(candidate.ways)}")
+        try:
+            report = Stages(_asked(request, candidate.ways), cache=cache, observe=observe).report()
+        except RdusimError as error:
+            refused.append(PlanUse(parallelism=_ways(candidate.ways), refused=str(error).splitlines()[0]))
+            continue
+        found.append((report, candidate.ways))
+    if not found:
+        reasons = [*refused, *illegal][:3]
+        why = "; ".join(f"{_said(plan)}: {plan.refused}" for plan in reasons)
+        raise OptionError(Problem(field="--parallel", message=f"no plan for {probe.sockets} sockets is legal ({why})"))
+    found.sort(key=lambda pair: pair[0].latency.total_seconds)
+    plans = [
+        PlanUse(parallelism=_ways(ways), total_seconds=report.latency.total_seconds, bound_by=_cause(report))
+        for report, ways in found[: RUNNERS_UP + 1]
+    ]
+    slower = len(candidates) - len(found) - len(refused)
+    note = (
+        f"{len(found)} plans simulated; {slower} more are slower by their roofline, "
+        f"{len(refused) + len(illegal)} are refused"
+    )
+    best_report = found[0][0]
+    return replace(best_report, plans=(*plans, *refused[:RUNNERS_UP]), notes=(*best_report.notes, note))
+
+
+def plans(sockets: int) -> Iterator[Parallelism]:
+    """Every product of axes that is `sockets`, tensor parallelism first."""
+
+    def rest(left: int, axes: tuple[str, ...], chosen: dict[str, int]) -> Iterator[dict[str, int]]:
+        if len(axes) == 1:
+            yield chosen | {axes[0]: left}
+            return
+        for ways in range(left, 0, -1):
+            if left % ways == 0:
+                yield from rest(left // ways, axes[1:], chosen | {axes[0]: ways})
+
+    for chosen in rest(sockets, AXES, {}):
+        yield Parallelism(**chosen)
+
+
+def _candidates(request: RunRequest, probe: Stages, cache: Cache) -> tuple[list[_Candidate], list[PlanUse]]:
+    """Legal plans by their bound, and what is wrong with the others that the model could run."""
+    found, illegal = [], []
+    for ways in plans(probe.sockets):
+        asked = _asked(request, ways)
+        try:
+            found.append(_Candidate(ways=ways, bound=_bound(Stages(asked, cache=cache))))
+        except RdusimError as error:
+            illegal.append(PlanUse(parallelism=_ways(ways), refused=str(error).splitlines()[0]))
+    found.sort(key=lambda candidate: candidate.bound)
+    return found, illegal
+
+
+def _bound(stages: Stages) -> float:
+    """Seconds that a plan takes at least: all micro-batches of the slowest stage, or one through all stages."""
+    plan = stages.plan
+    ways = plan.parallelism or Parallelism()
+    shape = plan.prefill() if plan.phase == GENERATE else stages.shape()
+    costs = []
+    for part in partition(stages.whole(shape), ways.pp, layer_costs(stages.whole(shape), stages.arch)):
+        local = distribute(part.graph, ways)
+        each = layer_costs(local, stages.arch)
+        costs.append(sum(each[block.name] * block.repeats for block in local.blocks))
+    return max(plan.micro_batches * max(costs), sum(costs))
+
+
+def _asked(request: RunRequest, ways: Parallelism) -> RunRequest:
+    asked = replace(request, parallel=_text(ways))
+    return asked if ways.pp > 1 else replace(asked, micro_batches=None, pipeline_schedule=None, pipeline_chunks=None)
+
+
+def _text(ways: Parallelism) -> str:
+    return ",".join(f"{axis}={getattr(ways, axis)}" for axis in AXES if getattr(ways, axis) > 1) or "tp=1"
+
+
+def _ways(ways: Parallelism) -> dict[str, int]:
+    return {axis: getattr(ways, axis) for axis in AXES}
+
+
+def _said(plan: PlanUse) -> str:
+    return " ".join(f"{axis}={count}" for axis, count in plan.parallelism.items() if count > 1) or "tp=1"
+
+
+def _cause(report: Report) -> str:
+    return next(iter(report.breakdown_seconds), "")
