@@ -7,6 +7,7 @@ r // 2 and r % 2, and an axis cut in 4 alone gives it part r // 2, which two soc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Sockets:
         return whole_of([values[tensor] for values in self.values], self.full.tensors[tensor].shape, self.ways)
 
     def _step(self, operator: Operator) -> None:
-        if SPECS[operator.kind].compute is Compute.COLLECTIVE:
+        if SPECS[operator.kind].compute is Compute.COLLECTIVE and operator.name not in self.full.by_name:
             results = self._collective(operator)
         else:
             results = [self._alone(operator, rank) for rank in range(self.ways)]
@@ -92,6 +93,8 @@ class Sockets:
         if operator.kind == "all_reduce":
             assert operator.attributes["participants"] == self.ways
             return [self._reduced(str(operator.attributes["reduction"]), sent)] * self.ways
+        if operator.kind == "broadcast":
+            return [(parts[int(str(operator.attributes["root"]))],)] * self.ways
         source = operator.inputs[0].tensor
         return [(whole_of(parts, self.full.tensors[source].shape, self.ways),)] * self.ways
 
@@ -112,9 +115,15 @@ class Sockets:
             here = (index >= first) & (index < first + table.shape[0])
             (found,) = SPECS["embedding"].numpy(operator, [table, np.where(here, index - first, 0)])
             return (np.asarray(found * here[..., None]),)
+        if "banded" in operator.attributes:  # queries of the sockets behind come after these
+            query = str(operator.attributes["query"])
+            parts = self.full.by_name[operator.name].dims[query] // operator.dims[query]
+            behind = (parts - 1 - rank) * operator.dims[query] if parts > 1 else 0
+            operator = replace(operator, attributes={**operator.attributes, "behind": behind})
         results = SPECS[operator.kind].numpy(operator, operands)
         if operator.kind == "argmax":  # an index within the shard becomes one of the whole
-            return results[0] + rank * operands[0].shape[-1], *results[1:]
+            cut = self.full.tensors[operator.inputs[0].tensor].shape[-1] > operands[0].shape[-1]
+            return results[0] + cut * rank * operands[0].shape[-1], *results[1:]
         return tuple(np.asarray(result) for result in results)
 
     def _seen(self, operator: Operator, at: int, rank: int) -> Array:
