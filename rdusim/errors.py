@@ -53,5 +53,13 @@ class OptionError(RdusimError):
     """An option of a run has a value that makes no sense."""
 
 
+class TraceError(RdusimError):
+    """A trace of requests, or a table of their clients or lengths, has lines that make no sense."""
+
+
 class DeadlockError(RdusimError):
     """Full buffers wait for each other in a circle; the message names the stages and buffers."""
+
+
+class ServeError(RdusimError):
+    """A scenario, a trace or an expert cannot be served as asked."""

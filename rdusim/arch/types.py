@@ -112,7 +112,10 @@ class DramTiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryTier:
-    """One off-chip memory of a socket. `bandwidth` is the peak over all `channels`, reads and writes together."""
+    """One off-chip memory of a socket. `bandwidth` is the peak over all `channels`, reads and writes together.
+
+    `copy_share`: what a copy of a whole model to or from the nearest tier reaches, of what long streams reach.
+    """
 
     name: str
     capacity: Bytes
@@ -120,6 +123,7 @@ class MemoryTier:
     latency: Seconds
     channels: int
     timing: DramTiming
+    copy_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ SETS: Final[Mapping[str, str]] = {
     "kernels": "Kernel launches, unfused over fused",
     "decoder": "The fused decoder layer",
     "generation": "Generation end to end",
+    "gpu": "Llama-2-7B on one GPU",
 }
 
 # Unit of targets.csv -> SI unit and its factor.
@@ -85,6 +86,7 @@ class Measure(StrEnum):
     HBM_EXECUTING = "share of HBM peak over an execution of the section that takes most of the time"
     HBM_STREAMING = "the same from its first byte to its last"
     SECONDS = "total time"
+    GPU_SECONDS = "total time on the GPU `gpu`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,8 @@ class Counting:
 class Row:
     """One prediction of a target. `reading`: the way of counting or the setting, where the source leaves it open.
 
-    `main`: the reading that totals count. `derived`: what the target would be in this reading, in the target's unit.
+    `gpu`: what runs the case instead of the machine. `main`: the reading that totals count. `derived`: what the target
+    would be in this reading, in the target's unit.
     """
 
     target: str
@@ -108,6 +111,7 @@ class Row:
     case: Case | None = None
     against: Case | None = None
     counting: Counting = Counting()
+    gpu: str = ""
     reading: str = ""
     main: bool = True
     derived: float | None = None

@@ -28,7 +28,14 @@ CHOSEN: Final[Mapping[str, tuple[str, ...]]] = {
     "launch.program_bytes_per_unit": ("T12", "T13"),
     "launch.host_call": ("T12", "T13"),
     "system.host.latency": ("T12", "T13"),
+    "software.host_step of GPUs": ("T80", "T81", "T82", "T83"),
+    "software.tensor_share of gpu/a100": ("T84",),
+    "software.overlap of GPUs": ("T84", "T85"),
+    "gpu.bytes_in_flight of GPUs": ("T80", "T81", "T82", "T83"),
 }
+
+# Model of a target that is not shipped -> one of the same shapes.
+SAME_SHAPES: Final[Mapping[str, str]] = {"llama-7b": "llama-2-7b"}
 
 # Targets that cannot be run yet, and why.
 PENDING: Final[Mapping[str, str]] = {
@@ -36,9 +43,8 @@ PENDING: Final[Mapping[str, str]] = {
     **dict.fromkeys(("T60", "T61", "T72"), "Composition of Experts is not simulated yet"),
     **dict.fromkeys(
         ("T62", "T63", "T64", "T65", "T66", "T67", "T68", "T69", "T70", "T71", "T73"),
-        "needs GPU baselines and Composition of Experts",
+        "needs Composition of Experts",
     ),
-    **dict.fromkeys(("T80", "T81", "T82", "T83", "T84", "T85"), "needs GPU baselines"),
 }
 
 # Batch sizes of MICRO Figs. 10 and 11 are not printed: 1 is taken, 16 is shown beside it.
@@ -144,4 +150,28 @@ def _generation() -> Iterator[Row]:
     yield Row(target="T55", set="generation", measure=Measure.SECONDS, case=step, limits=(Within(0.15),))
 
 
-ROWS: Final[tuple[Row, ...]] = (*_machine(), *_intensity(), *_fusion(), *_kernels(), *_decoder(), *_generation())
+def _gpu() -> Iterator[Row]:
+    """ALCF names no size of its A100's memory; that of the TensorRT-LLM documents is taken for the larger."""
+    model = Case(model="llama-2-7b", sockets=1, batch=1)
+    for gpu, targets in {"h100": ("T80", "T81"), "a100-40gb": ("T82", "T83")}.items():
+        for target, tokens in zip(targets, (128, 1024), strict=True):
+            case = replace(model, phase="generate", input_tokens=tokens, output_tokens=tokens)
+            row = Row(target=target, set="gpu", measure=Measure.GPU_SECONDS, case=case, gpu=gpu, reading=gpu)
+            yield replace(row, limits=(Within(0.15),))
+            if gpu == "a100-40gb":
+                yield replace(row, gpu="a100", reading="a100 (80 GB)", main=False)
+    for target, tokens in {"T84": 2048, "T85": 128}.items():
+        case = replace(model, phase="prefill", input_tokens=tokens, output_tokens=1)
+        row = Row(target=target, set="gpu", measure=Measure.GPU_SECONDS, case=case, gpu="a100", reading="a100 (80 GB)")
+        yield replace(row, limits=(Within(0.15),))
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    *_machine(),
+    *_intensity(),
+    *_fusion(),
+    *_kernels(),
+    *_decoder(),
+    *_generation(),
+    *_gpu(),
+)

@@ -9,6 +9,8 @@ from typing import Final
 from rdusim.arch.load import load_arch
 from rdusim.arch.show import show_arch
 from rdusim.arch.types import Arch
+from rdusim.baselines.gpu.load import load_gpu
+from rdusim.baselines.gpu.timing import gpu_generation
 from rdusim.baselines.published import UNITS, Case, Measure, Row, Target, load_targets
 from rdusim.baselines.published_rows import CHOSEN, MACHINE, PENDING, ROWS
 from rdusim.errors import RdusimError
@@ -157,6 +159,20 @@ def _seconds(row: Row, runs: _Runs) -> float:
     return _time(runs.report(row.case))
 
 
+def _gpu_seconds(row: Row, runs: _Runs) -> float:
+    """A prompt and its answer; a prefill is one of a single token."""
+    case = row.case
+    assert case is not None and case.batch and case.input_tokens and case.output_tokens, "a row of a GPU says how much"
+    return gpu_generation(
+        case.model,
+        load_gpu(row.gpu),
+        input_tokens=case.input_tokens,
+        output_tokens=case.output_tokens,
+        batch=case.batch,
+        gpus=case.sockets,
+    ).total_seconds
+
+
 def _time(report: Report) -> float:
     return report.latency.total_seconds
 
@@ -171,4 +187,5 @@ _MEASURES: Final[Mapping[Measure, Callable[[Row, _Runs], float]]] = {
     Measure.HBM_EXECUTING: _hbm_executing,
     Measure.HBM_STREAMING: _hbm_streaming,
     Measure.SECONDS: _seconds,
+    Measure.GPU_SECONDS: _gpu_seconds,
 }

@@ -113,7 +113,8 @@ class Served:
 class Switches:
     """Columns by activation of an expert: when its copy began and ended, on which node, what it put out (-1: nothing).
 
-    `copied_back`: bytes of mutable symbols of what was put out.
+    `copied_back`: bytes of mutable symbols of what was put out. Where one expert puts out several smaller ones, the
+    further ones have rows of their own right after it, with expert -1 and end = begin.
     """
 
     begin: Floats
@@ -138,7 +139,11 @@ class Occupancy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeResult:
-    """A whole run. `partial`: it was interrupted. `hits`, `misses` of the expert cache."""
+    """A whole run. `partial`: it was interrupted. `hits`, `misses` of the expert cache.
+
+    `rejected`: requests that could never be served (longer than any compiled shape, or than the memory for KV).
+    `busy`: by node, seconds with a step or a copy that a step waits for. `preemptions`: sequences put out of a batch.
+    """
 
     served: Served
     switches: Switches
@@ -149,5 +154,8 @@ class ServeResult:
     hits: int = 0
     misses: int = 0
     partial: bool = False
+    rejected: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    busy: Floats = field(default_factory=lambda: np.empty(0))
+    preemptions: int = 0
     notes: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,45 @@
+"""What a model weighs: bytes of its weights, and of keys and values a token."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, cast
+
+from rdusim.dtypes import DType
+from rdusim.graph.load import load_graph
+from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
+from rdusim.units import Bytes
+
+_CONTEXTS: Final = (256, 512)  # between which the cache grows by so much a token
+
+
+def weight_bytes(model: str, dtype: str = "bf16") -> Bytes:
+    """Of the whole model, every repeat of a block counted; raises GraphError."""
+    return Bytes(_held(_graph(model, dtype, _CONTEXTS[0]), Role.WEIGHT))
+
+
+def kv_bytes_per_token(model: str, dtype: str = "bf16") -> Bytes:
+    """Of one sequence over all layers; 0 for a model whose state does not grow."""
+    low, high = (_held(_graph(model, dtype, context), Role.KV_CACHE) for context in _CONTEXTS)
+    return Bytes(round((high - low) / (_CONTEXTS[1] - _CONTEXTS[0])))
+
+
+@lru_cache(maxsize=64)
+def _graph(model: str, dtype: str, context: int) -> OperatorGraph:
+    shape = RunShape(
+        phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=context, dtype=cast("DType", dtype)
+    )
+    return load_graph(model, shape)
+
+
+def _held(graph: OperatorGraph, role: Role) -> int:
+    """Bytes of a role; a tensor of a repeated block is there once for each repeat."""
+    total, seen = 0, set[str]()
+    for block in graph.blocks:
+        for name in block.operators:
+            operator = graph.by_name[name]
+            for operand in (*operator.inputs, *operator.outputs):
+                if operand.tensor not in seen and graph.tensors[operand.tensor].role is role:
+                    seen.add(operand.tensor)
+                    total += block.repeats * graph.tensors[operand.tensor].bytes
+    return total
