@@ -36,6 +36,17 @@ class Printed:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Not less than what was published."""
+
+    def holds(self, predicted: float, published: float, others: Mapping[str, float]) -> bool:
+        return predicted >= published
+
+    def __str__(self) -> str:
+        return "at least as published"
+
+
+@dataclass(frozen=True, slots=True)
 class Shares:
     """The prediction, a share, lies between `low` and `high`."""
 
@@ -78,4 +89,4 @@ class Near:
         return f"within {show(self.share, 'share')} of {self.other}"
 
 
-Limit = Within | Printed | Shares | Above | Near
+Limit = Within | Printed | AtLeast | Shares | Above | Near

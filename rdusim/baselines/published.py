@@ -25,6 +25,7 @@ SETS: Final[Mapping[str, str]] = {
     "decoder": "The fused decoder layer",
     "generation": "Generation end to end",
     "gpu": "Llama-2-7B on one GPU",
+    "coe": "Composition of Experts",
 }
 
 # Unit of targets.csv -> SI unit and its factor.
@@ -36,6 +37,8 @@ UNITS: Final[Mapping[str, tuple[str, float]]] = {
     "FLOP/B": ("FLOP/B", 1.0),
     "%": ("share", 0.01),
     "x": ("ratio", 1.0),
+    "experts": ("experts", 1.0),
+    "nodes": ("nodes", 1.0),
 }
 
 
@@ -87,6 +90,11 @@ class Measure(StrEnum):
     HBM_STREAMING = "the same from its first byte to its last"
     SECONDS = "total time"
     GPU_SECONDS = "total time on the GPU `gpu`"
+    COE_SECONDS = "a batch through a composition, on `gpu` if that is given"
+    COE_SPEEDUP = "the same on `gpu` over the machine's"
+    SWITCH_SPEEDUP = "a copy of an expert on `gpu` over the machine's"
+    EXPERTS_HELD = "experts that live on a node"
+    NODES_NEAR = "nodes of `gpu` whose nearest tier holds the experts of T72"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +110,8 @@ class Row:
     """One prediction of a target. `reading`: the way of counting or the setting, where the source leaves it open.
 
     `gpu`: what runs the case instead of the machine. `main`: the reading that totals count. `derived`: what the target
-    would be in this reading, in the target's unit.
+    would be in this reading, in the target's unit. `copied`: experts of a composition come from their home. Of a
+    composition the router writes `router_tokens`, and `cut_after` of the case is of prefills.
     """
 
     target: str
@@ -112,6 +121,8 @@ class Row:
     against: Case | None = None
     counting: Counting = Counting()
     gpu: str = ""
+    copied: bool = False
+    router_tokens: int = 1
     reading: str = ""
     main: bool = True
     derived: float | None = None

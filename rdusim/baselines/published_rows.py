@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from rdusim.baselines.limits import Above, Limit, Near, Printed, Shares, Within
+from rdusim.baselines.limits import Above, AtLeast, Limit, Near, Printed, Shares, Within
 from rdusim.baselines.published import Case, Counting, Measure, Row
 from rdusim.units import parse
 
@@ -32,6 +32,9 @@ CHOSEN: Final[Mapping[str, tuple[str, ...]]] = {
     "software.tensor_share of gpu/a100": ("T84",),
     "software.overlap of GPUs": ("T84", "T85"),
     "gpu.bytes_in_flight of GPUs": ("T80", "T81", "T82", "T83"),
+    "socket.memory.ddr.copy_share": ("T61", "T70", "T71"),
+    "prompt and router of the composition": tuple(f"T{number}" for number in range(60, 70)),
+    "kernels of the composition's prefill": ("T60", "T61", "T66", "T67", "T68", "T69"),
 }
 
 # Model of a target that is not shipped -> one of the same shapes.
@@ -40,11 +43,6 @@ SAME_SHAPES: Final[Mapping[str, str]] = {"llama-7b": "llama-2-7b"}
 # Targets that cannot be run yet, and why.
 PENDING: Final[Mapping[str, str]] = {
     **dict.fromkeys(("T14", "T15", "T32"), "training steps are not simulated yet"),
-    **dict.fromkeys(("T60", "T61", "T72"), "Composition of Experts is not simulated yet"),
-    **dict.fromkeys(
-        ("T62", "T63", "T64", "T65", "T66", "T67", "T68", "T69", "T70", "T71", "T73"),
-        "needs Composition of Experts",
-    ),
 }
 
 # Batch sizes of MICRO Figs. 10 and 11 are not printed: 1 is taken, 16 is shown beside it.
@@ -166,6 +164,47 @@ def _gpu() -> Iterator[Row]:
         yield replace(row, limits=(Within(0.15),))
 
 
+# Llama-2 reads 4096 tokens, the paper's benchmark is of that length (MICRO Table III), and 20 of them are written.
+_OUTPUT: Final = 20
+_PROMPT: Final = 4096 - _OUTPUT
+# Fig. 11 counts 5.4 prefill kernels a layer (T30: 11.7 times fewer than unfused), our program has one: these make 5.
+_PREFILL_KERNELS: Final = tuple(
+    f"decoder/{name}" for name in ("attention.v.heads", "attention.mix", "attention.residual", "mlp.mul")
+)
+_DGX: Final[Mapping[str, tuple[str, str, str, str, str]]] = {
+    # GPU: expert in HBM, in host memory; speedup over it with batch 1, batch 8; of switching
+    "a100": ("T62", "T63", "T66", "T68", "T70"),
+    "h100": ("T64", "T65", "T67", "T69", "T71"),
+}
+
+
+def _coe() -> Iterator[Row]:
+    """MICRO VI-C. Speedups for 1 and 8 experts (Table V) agree only if the router takes as long as an expert."""
+    plain = Case(model="llama-2-7b", sockets=8, phase="coe", batch=1, input_tokens=_PROMPT, output_tokens=_OUTPUT)
+    case = replace(plain, cut_after=_PREFILL_KERNELS)
+    row = Row(
+        target="T60", set="coe", measure=Measure.COE_SECONDS, case=case, router_tokens=_OUTPUT, limits=(Within(0.15),)
+    )
+    for target, copied in (("T60", False), ("T61", True)):
+        main = replace(row, target=target, copied=copied)
+        yield replace(main, reading="prefill of 5 kernels a layer")
+        yield replace(main, case=plain, reading="prefill of 1 kernel a layer", main=False, limits=())
+        short = replace(plain, input_tokens=128)
+        yield replace(main, case=short, router_tokens=1, reading="router writes 1 token", main=False, limits=())
+    for gpu, (near, far, alone, together, switch) in _DGX.items():
+        on_gpu = replace(row, gpu=gpu, case=plain, limits=(), reading=f"8 x {gpu}, against the paper's estimate")
+        yield replace(on_gpu, target=near)
+        yield replace(on_gpu, target=far, copied=True)
+        ratio = replace(row, measure=Measure.COE_SPEEDUP, gpu=gpu, copied=True, reading=f"over 8 x {gpu} as simulated")
+        yield replace(ratio, target=alone)
+        yield replace(ratio, target=together, case=replace(case, batch=8))
+        copy = Case(model="llama-2-7b", sockets=8, phase="switch")
+        yield replace(ratio, target=switch, measure=Measure.SWITCH_SPEEDUP, case=copy, reading=f"over {gpu}'s one link")
+    held = Case(model="llama-2-7b", sockets=8, phase="capacity")
+    yield Row(target="T72", set="coe", measure=Measure.EXPERTS_HELD, case=held, limits=(AtLeast(),))
+    yield Row(target="T73", set="coe", measure=Measure.NODES_NEAR, against=held, gpu="a100", limits=(Printed(0),))
+
+
 ROWS: Final[tuple[Row, ...]] = (
     *_machine(),
     *_intensity(),
@@ -174,4 +213,5 @@ ROWS: Final[tuple[Row, ...]] = (
     *_decoder(),
     *_generation(),
     *_gpu(),
+    *_coe(),
 )

@@ -26,9 +26,7 @@ def kv_bytes_per_token(model: str, dtype: str = "bf16") -> Bytes:
 
 @lru_cache(maxsize=64)
 def _graph(model: str, dtype: str, context: int) -> OperatorGraph:
-    shape = RunShape(
-        phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=context, dtype=cast("DType", dtype)
-    )
+    shape = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=context, dtype=cast("DType", dtype))
     return load_graph(model, shape)
 
 

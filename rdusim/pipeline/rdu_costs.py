@@ -27,7 +27,8 @@ class RduCosts:
     """Steps of `shapes` (name of an expert's shape -> model) on the sockets of one machine.
 
     `request`: what all models have in common, its `model` does not count. `observe` hears what is simulated. `store`
-    keeps measured steps on disk. Raises what `Stages` raises, and OptionError for a shape or a tier that is unknown.
+    keeps measured steps on disk. `prefill_cuts`: operators behind which a section of a prefill must end. Raises what
+    `Stages` raises, and OptionError for a shape or a tier that is unknown.
     """
 
     def __init__(
@@ -37,14 +38,16 @@ class RduCosts:
         *,
         store: StepStore | None = None,
         observe: Callable[[str], None] | None = None,
+        prefill_cuts: tuple[str, ...] = (),
     ) -> None:
         self.shapes = shapes
         self.measured = 0
         self._observe = observe
-        self._store = store
-        self._stages: dict[str, Stages] = {}
+        self._store = store if store is not None else StepStore(None)
+        self._stages: dict[tuple[str, Phase], Stages] = {}
         self._request = request
-        first = self._of(next(iter(shapes)))
+        self._cuts = prefill_cuts
+        first = self._of(next(iter(shapes)), Phase.DECODE)
         self.arch, self.sockets = first.arch, first.sockets
 
     def prefill(self, shape: str, batch: int, tokens: int) -> Seconds:
@@ -52,7 +55,7 @@ class RduCosts:
         return Seconds(self._step(shape, Phase.PREFILL, batch, tokens)[0])
 
     def decode(self, shape: str, batch: int, context: float) -> Seconds:
-        """One further token of each of `batch` sequences; the context, rounded, counts the token that the step reads."""
+        """One further token of each of `batch` sequences; `context`, rounded, counts the token that the step reads."""
         return Seconds(self._step(shape, Phase.DECODE, batch, max(round(context), 2))[0])
 
     def decode_bytes(self, shape: str, batch: int, context: float) -> Bytes:
@@ -103,18 +106,19 @@ class RduCosts:
         message = f"{self.arch.name} has no memory tier {name!r}"
         raise OptionError(Problem(message=message, field="home", hint=f"it has {known}"))
 
-    def _of(self, shape: str) -> Stages:
+    def _of(self, shape: str, phase: Phase) -> Stages:
         if shape not in self.shapes:
             known = ", ".join(self.shapes)
             raise OptionError(f"no model is given for the shape {shape!r}: there are {known}")
-        if shape not in self._stages:
-            request = replace(self._request, model=self.shapes[shape], phase=None)
-            self._stages[shape] = Stages(request, cache=Cache())
-        return self._stages[shape]
+        if (shape, phase) not in self._stages:
+            cuts = self._cuts if phase is Phase.PREFILL else ()
+            request = replace(self._request, model=self.shapes[shape], phase=None, cut_after=cuts)
+            self._stages[shape, phase] = Stages(request, cache=Cache())
+        return self._stages[shape, phase]
 
     def _step(self, shape: str, phase: Phase, batch: int, tokens: int) -> tuple[float, float]:
         """Seconds, and bytes over the nearest tier; `tokens`: context at the end of the step."""
-        stages = self._of(shape)
+        stages = self._of(shape, phase)
         query = 1 if phase is Phase.DECODE else tokens
         dtype = cast("DType", self._request.dtype or "bf16")
         step = RunShape(phase=phase, batch=batch, query_tokens=query, context_tokens=tokens, dtype=dtype)
@@ -128,8 +132,6 @@ class RduCosts:
             stages.cache.made.clear()  # a step is asked for once; its mapping would stay in memory for nothing
             return report.latency.total_seconds, (near.read_bytes or 0.0) + (near.written_bytes or 0.0)
 
-        if self._store is None:
-            return measure()
         key = self._store.key(self.shapes[shape], self.arch, stages.lower_options(), stages.map_options(), dtype)
         return self._store.get(key, f"{phase.value}/{batch}/{tokens}", measure)
 

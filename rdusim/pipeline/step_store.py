@@ -1,6 +1,6 @@
-"""Measured steps, kept on disk: a file for each model and machine, named by a digest of all that the seconds follow from.
+"""Measured steps, kept on disk: a file for each model and machine, named by a digest of all that seconds follow from.
 
-That includes the simulator's own code, so nothing ever has to be thrown away by hand.
+That includes the code of the simulator, so nothing ever has to be thrown away by hand.
 """
 
 from __future__ import annotations
@@ -25,19 +25,17 @@ class StepStore:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._steps: dict[str, dict[str, tuple[float, float]]] = {}
-        self._keys: dict[int, str] = {}
         self._new: set[str] = set()
-        self._known: dict[tuple[object, ...], str] = {}
+        self._keys: dict[tuple[str, str], str] = {}
 
     def key(self, model: str, *inputs: object) -> str:
         """Digest of the model's file, of `inputs` (frozen nouns: their repr says all) and of the simulator."""
-        known = (model, *map(id, inputs[:1]), *map(repr, inputs[1:]))
-        if known not in self._known:
+        known = model, repr(inputs)
+        if known not in self._keys:
             path, _ = locate(model)
-            content = path.read_bytes() if path.is_file() else str(path).encode()
-            told = sha256(content).hexdigest(), repr(inputs), _code()
-            self._known[known] = sha256(repr(told).encode()).hexdigest()[:32]
-        return self._known[known]
+            told = sha256(path.read_bytes()).hexdigest(), known[1], _code()
+            self._keys[known] = sha256(repr(told).encode()).hexdigest()[:32]
+        return self._keys[known]
 
     def get(self, key: str, step: str, measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
         steps = self._steps.get(key)

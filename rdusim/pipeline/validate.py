@@ -16,6 +16,7 @@ from rdusim.baselines.published_rows import CHOSEN, MACHINE, PENDING, ROWS
 from rdusim.errors import RdusimError
 from rdusim.pipeline.request import RunRequest
 from rdusim.pipeline.stages import Cache, Observe, Stages
+from rdusim.pipeline.validate_coe import coe_seconds, experts_held, nodes_near, switch_seconds
 from rdusim.program.types import MemoryStream
 from rdusim.report.summarize import peak_flops
 from rdusim.report.types import Report
@@ -173,6 +174,26 @@ def _gpu_seconds(row: Row, runs: _Runs) -> float:
     ).total_seconds
 
 
+def _coe_seconds(row: Row, runs: _Runs) -> float:
+    return coe_seconds(row, row.gpu, runs.cache)
+
+
+def _coe_speedup(row: Row, runs: _Runs) -> float:
+    return coe_seconds(row, row.gpu, runs.cache) / coe_seconds(row, "", runs.cache)
+
+
+def _switch_speedup(row: Row, runs: _Runs) -> float:
+    return switch_seconds(row, row.gpu) / switch_seconds(row, "")
+
+
+def _experts_held(row: Row, runs: _Runs) -> float:
+    return experts_held(row)
+
+
+def _nodes_near(row: Row, runs: _Runs) -> float:
+    return nodes_near(row, round(load_targets()["T72"].value))
+
+
 def _time(report: Report) -> float:
     return report.latency.total_seconds
 
@@ -188,4 +209,9 @@ _MEASURES: Final[Mapping[Measure, Callable[[Row, _Runs], float]]] = {
     Measure.HBM_STREAMING: _hbm_streaming,
     Measure.SECONDS: _seconds,
     Measure.GPU_SECONDS: _gpu_seconds,
+    Measure.COE_SECONDS: _coe_seconds,
+    Measure.COE_SPEEDUP: _coe_speedup,
+    Measure.SWITCH_SPEEDUP: _switch_speedup,
+    Measure.EXPERTS_HELD: _experts_held,
+    Measure.NODES_NEAR: _nodes_near,
 }

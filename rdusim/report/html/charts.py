@@ -63,7 +63,9 @@ def line_chart(
         f'<path class="l c{number}" {_dashes(number)}d="{_path(line, x, y, top, plot)}"/>'
         for number, line in enumerate(lines, start=1)
     ]
-    return svg(chart, top + plot + _BELOW, [*_frame(x, y, top, plot), *_limits(limits, x, y, top, plot), *drawn, legend])
+    return svg(
+        chart, top + plot + _BELOW, [*_frame(x, y, top, plot), *_limits(limits, x, y, top, plot), *drawn, legend]
+    )
 
 
 def stacked_bars(
@@ -74,12 +76,12 @@ def stacked_bars(
     top += 16  # the texts on top of the bars
     wide = (WIDTH - LEFT - RIGHT) / max(len(labels), 1)
     none = Axis(title=title, place=lambda given: given, ticks=())
-    drawn = [*_frame(none, y, top, _PLOT), *_bars(y, names, labels, values, top, wide)]
+    drawn = [*_frame(none, y, top, _PLOT), *_bars(y, values, top, wide)]
     every = max(round(len(labels) / 12), 1)
     for number in range(0, len(labels), every):
         middle = place(LEFT + (number + 0.5) * wide)
-        drawn.append(f'<text class="q m" x="{middle}" y="{top + _PLOT + 16}">{plain(labels[number])}</text>')
-        drawn.append(f'<text class="q m" x="{middle}" y="{top - 5}">{plain(says[number])}</text>' if says else "")
+        drawn.append(f'<text class="q m s" x="{middle}" y="{top + _PLOT + 16}">{plain(labels[number])}</text>')
+        drawn.append(f'<text class="q m s" x="{middle}" y="{top - 5}">{plain(says[number])}</text>' if says else "")
     return svg(chart, top + _PLOT + _BELOW, [*drawn, legend])
 
 
@@ -94,9 +96,11 @@ def stacked_areas(chart: Chart, x: Axis, y: Axis, lines: Sequence[Line], limits:
         up = _pixels_y(y, np.repeat(above, 2), top, _PLOT)
         down = _pixels_y(y, np.repeat(below, 2), top, _PLOT)
         points = "L".join(_points(across, up) + _points(across, down)[::-1])
-        drawn.append(f'<path fill="url(#p{number})" d="M{points}z"/>')
+        drawn.append(f'<path {_fill(number)} d="M{points}z"/>')
         below = above
-    return svg(chart, top + _PLOT + _BELOW, [*drawn, *_frame(x, y, top, _PLOT), *_limits(limits, x, y, top, _PLOT), legend])
+    return svg(
+        chart, top + _PLOT + _BELOW, [*drawn, *_frame(x, y, top, _PLOT), *_limits(limits, x, y, top, _PLOT), legend]
+    )
 
 
 def svg(chart: Chart, height: float, inside: Sequence[str], *, width: int = WIDTH) -> str:
@@ -142,32 +146,34 @@ def _limits(limits: Sequence[Limit], x: Axis, y: Axis, top: float, plot: int) ->
         if limit.on_x:
             at = float(_pixels_x(x, value)[0])
             yield f'<path class="lim" d="M{place(at)} {top}V{top + plot}"/>'
-            side, shift = ("e", -4) if at > WIDTH / 2 else ("q", 4)
-            yield f'<text class="{side}" x="{place(at + shift)}" y="{top + 14 + 15 * number}">{plain(limit.name)}</text>'
+            side, shift = ("e", -4) if at > WIDTH / 2 else ("", 4)
+            spot = f'x="{place(at + shift)}" y="{top + 14 + 15 * number}"'
+            yield f'<text class="h {side}" {spot}>{plain(limit.name)}</text>'
         else:
             at = float(_pixels_y(y, value, top, plot)[0])
             yield f'<path class="lim" d="M{LEFT} {place(at)}H{WIDTH - RIGHT}"/>'
-            yield f'<text x="{LEFT + 4}" y="{place(at - 4 if at > top + 16 else at + 14)}">{plain(limit.name)}</text>'
+            beside = at - 4 if at > top + 16 else at + 14
+            yield f'<text class="h" x="{LEFT + 4}" y="{place(beside)}">{plain(limit.name)}</text>'
 
 
-def _bars(
-    y: Axis, names: Sequence[str], labels: Sequence[str], values: Floats, top: float, wide: float
-) -> Iterator[str]:
+def _bars(y: Axis, values: Floats, top: float, wide: float) -> Iterator[str]:
+    """One shape for each name: hundreds of hatched shapes would make a printed page megabytes."""
     gap = min(wide * 0.15, 6)
-    for bar, row in enumerate(values):
-        if not np.isfinite(row).all():
-            continue
-        ends = _pixels_y(y, np.concatenate(([0.0], np.cumsum(row))), top, _PLOT)
-        left = place(LEFT + bar * wide + gap / 2)
-        for number, name in enumerate(names, start=1):
-            high = float(ends[number - 1] - ends[number])
-            if high < 0.05:
-                continue
-            yield (
-                f'<rect class="b" fill="url(#p{number})" x="{left}" y="{place(float(ends[number]))}" '
-                f'width="{place(wide - gap)}" height="{place(high)}"><title>{plain(labels[bar])}: {plain(name)}'
-                f"</title></rect>"
+    heights = np.nan_to_num(values).cumsum(axis=1)  # a bar of NaN has no height
+    ends = _pixels_y(y, np.column_stack((np.zeros(len(values)), heights)), top, _PLOT)
+    for number in range(1, ends.shape[1]):
+        shapes = [
+            f"M{place(left)} {place(low)}V{place(high)}h{place(wide - gap)}V{place(low)}z"
+            for left, low, high in zip(
+                (LEFT + gap / 2 + wide * np.arange(len(ends))).tolist(),
+                ends[:, number - 1].tolist(),
+                ends[:, number].tolist(),
+                strict=True,
             )
+            if low - high >= 0.05
+        ]
+        if shapes:
+            yield f'<path class="b" {_fill(number)} d="' + "".join(shapes) + '"/>'
 
 
 def _legend(names: Sequence[str], *, filled: bool) -> tuple[str, int]:
@@ -178,12 +184,17 @@ def _legend(names: Sequence[str], *, filled: bool) -> tuple[str, int]:
         if at + width > WIDTH and at > LEFT:
             at, top = float(LEFT), top + 19
         if filled:
-            parts.append(f'<rect fill="url(#p{number})" x="{place(at)}" y="{top - 10}" width="26" height="12"/>')
+            parts.append(f'<rect {_fill(number)} x="{place(at)}" y="{top - 10}" width="26" height="12"/>')
         else:
             parts.append(f'<path class="l c{number}" {_dashes(number)}d="M{place(at)} {top - 4}h26"/>')
         parts.append(f'<text x="{place(at + 32)}" y="{top}">{plain(name)}</text>')
         at += width
     return "\n".join(parts), top + _TOP - 14
+
+
+def _fill(number: int) -> str:
+    """By hatching; the first has none, and as a plain colour takes less room where a page is printed to a file."""
+    return f'fill="url(#p{number})"' if number > 1 else 'style="fill:var(--s1)"'
 
 
 def _dashes(number: int) -> str:

@@ -66,12 +66,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str =
     """Cells are HTML (see `plain`). The first `words` columns hold words, the others numbers."""
 
     def cell(tag: str, column: int, text: str, more: str = "") -> str:
-        return f"<{tag}{more}{' class="n"' if column >= words else ''}>{text}</{tag}>"
+        kind = ' class="n"' if column >= words else ""
+        return f"<{tag}{more}{kind}>{text}</{tag}>"
 
     head = "".join(cell("th", column, plain(text), ' scope="col"') for column, text in enumerate(heads))
-    body = "\n".join(
-        f"<tr>{''.join(cell('td', column, text) for column, text in enumerate(row))}</tr>" for row in rows
-    )
+    body = "\n".join(f"<tr>{''.join(cell('td', column, text) for column, text in enumerate(row))}</tr>" for row in rows)
     said = f"<caption>{plain(caption)}</caption>" if caption else ""
     return scroll(f"<table>{said}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>", caption or "Table")
 

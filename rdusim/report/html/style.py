@@ -21,7 +21,9 @@ LEVELS: Final = len(_HEAT_LIGHT)
 DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")  # a line is known without its colour
 
 _DAY: Final = "--paper:#fff;--ink:#1c1f24;--soft:#59616d;--line:#c9ced6;--box:#f4f6f8;--warn:#fff3d6;--edge:#b87f00"
-_NIGHT: Final = "--paper:#14171b;--ink:#e8eaed;--soft:#a9b1bc;--line:#39404a;--box:#1e2329;--warn:#3a2f12;--edge:#e69f00"
+_NIGHT: Final = (
+    "--paper:#14171b;--ink:#e8eaed;--soft:#a9b1bc;--line:#39404a;--box:#1e2329;--warn:#3a2f12;--edge:#e69f00"
+)
 
 _SHEET: Final = """\
 *{box-sizing:border-box}
@@ -53,6 +55,7 @@ svg .q{fill:var(--soft)}svg .e{text-anchor:end}svg .m{text-anchor:middle}
 svg .g{stroke:var(--line);stroke-width:1;fill:none}svg .x{stroke:var(--soft);stroke-width:1;fill:none}
 svg .l{fill:none;stroke-width:2;stroke-linejoin:round}svg .b{stroke:var(--paper);stroke-width:.8}
 svg .lim{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:1 3;fill:none}
+svg .h{stroke:var(--paper);stroke-width:4px;stroke-linejoin:round;paint-order:stroke}svg .s{font-size:10.5px}
 svg .hatch{stroke:var(--paper);stroke-width:1.4;fill:none}
 """
 _PRINT: Final = """\

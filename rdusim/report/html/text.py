@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 from math import isfinite
 from typing import Final
@@ -25,6 +26,25 @@ def shorten(text: str, most: int) -> str:
         return text
     tail = (most - 1) // 2
     return f"{text[: most - 1 - tail]}\N{HORIZONTAL ELLIPSIS}{text[-tail:]}"
+
+
+def apart(names: Sequence[str], most: int) -> list[str]:
+    """Each at most so many characters. If one is longer, what all begin and end with goes first."""
+    if len(names) < 2 or max(map(len, names)) <= most:
+        return [shorten(name, most) for name in names]
+    before = _common(names)
+    after = _common([name[before:][::-1] for name in names])
+    dots = "\N{HORIZONTAL ELLIPSIS}"
+    return [
+        shorten(f"{dots if before else ''}{name[before : len(name) - after]}{dots if after else ''}", most)
+        for name in names
+    ]
+
+
+def _common(names: Sequence[str]) -> int:
+    """How many characters all begin with."""
+    first, last = min(names), max(names)  # if these two agree so far, all between them do
+    return next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
 
 
 def number(value: float | None, kind: Kind) -> str:

@@ -1,0 +1,216 @@
+"""A scenario made ready: machine and step costs, requests, experts, and what of a node's memory is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from rdusim.baselines.gpu.costs import GpuCosts
+from rdusim.baselines.gpu.load import FOLDER, load_gpu
+from rdusim.dtypes import DType
+from rdusim.errors import Problem, ServeError
+from rdusim.pipeline.cost_tables import Span, few_points
+from rdusim.pipeline.model_sizes import kv_bytes_per_token, weight_bytes
+from rdusim.pipeline.rdu_costs import RduCosts
+from rdusim.pipeline.request import RunRequest
+from rdusim.pipeline.scenario import COE
+from rdusim.pipeline.scenario_load import draw_requests
+from rdusim.pipeline.scenario_options import experts_of, near_bytes
+from rdusim.pipeline.scenario_types import Machine, Scenario
+from rdusim.pipeline.step_store import StepStore, default_folder
+from rdusim.report.serving import NodeUse
+from rdusim.serve.coe import Grouping, NodeMemory, footprint, nodes_needed
+from rdusim.serve.costs import Table
+from rdusim.serve.expert_cache import POLICIES, ExpertCache
+from rdusim.serve.kv_cache import KvMemory
+from rdusim.serve.types import Expert, Requests, StepCosts
+from rdusim.units import Bytes, show
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Observe = Callable[[str], None]
+_AFFINITY: Final = "affinity"
+
+
+class NodeCosts(StepCosts, Protocol):
+    """Step costs of a machine, which also has memory."""
+
+    def capacity(self, tier: str) -> Bytes | None:
+        """Bytes of a tier over the whole node; None if that is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """All that a run takes. `think`: of a closed loop. `region`: bytes of the nearest tier for experts."""
+
+    scenario: Scenario
+    requests: Requests
+    think: NDArray[np.float64] | None
+    experts: tuple[Expert, ...]
+    costs: Table
+    near: str
+    sockets: int
+    region: Bytes
+    kv: KvMemory | None
+    memory: NodeUse
+
+
+def deploy(scenario: Scenario, *, seed: int | None = None, observe: Observe | None = None) -> Deployment:
+    """Draw the requests, weigh the models, measure their steps. Raises an RdusimError for what cannot be."""
+    machine = scenario.machine
+    experts = experts_of(scenario, lambda model: weight_bytes(model, machine.dtype))
+    requests, think = draw_requests(scenario, seed)
+    costs, near, sockets, store = node_costs(machine, _models(scenario), observe)
+    region, kv, memory = _memory(scenario, experts, costs, near)
+    table = few_points(costs, spans(scenario, requests), cheap=is_gpu(machine))
+    store.save()
+    return Deployment(
+        scenario=scenario,
+        requests=requests,
+        think=think,
+        experts=experts,
+        costs=table,
+        near=near,
+        sockets=sockets,
+        region=region,
+        kv=kv,
+        memory=memory,
+    )
+
+
+def node_costs(
+    machine: Machine, models: Mapping[str, str], observe: Observe | None = None
+) -> tuple[NodeCosts, str, int, StepStore]:
+    """Step costs of a node, the name of its nearest tier, how many sockets or GPUs it has, and what keeps its steps."""
+    store = StepStore(default_folder())
+    if is_gpu(machine):
+        gpus = load_gpu(machine.arch, machine.overrides)
+        found = GpuCosts(gpus, models, gpus=machine.sockets, dtype=cast("DType", machine.dtype))
+        return found, "hbm", found.gpus, store
+    request = RunRequest(
+        model="",
+        arch=machine.arch,
+        sockets=machine.sockets,
+        parallel=machine.parallel,
+        dtype=machine.dtype,
+        kernel_looping=machine.kernel_looping,
+        overrides=machine.overrides,
+    )
+    costs = RduCosts(request, models, store=store, observe=observe)
+    return costs, costs.near, costs.sockets, store
+
+
+def is_gpu(machine: Machine) -> bool:
+    """Whether it is a node of GPUs."""
+    return machine.arch.startswith(f"{FOLDER}/")
+
+
+def _models(scenario: Scenario) -> dict[str, str]:
+    """Every model of the scenario under its own name."""
+    router = (scenario.router.model,) if scenario.router.model is not None else ()
+    return {model: model for model in (*(entry.model for entry in scenario.experts), *router)}
+
+
+def spans(scenario: Scenario, requests: Requests) -> dict[str, Span]:
+    """What requests ask of each model at most: of experts and of the router."""
+    entry, total = scenario.scheduler, requests.prompt_tokens + requests.output_tokens
+    alone = entry.name == COE and entry.grouping is Grouping.PAIRS
+    least, most = int(requests.prompt_tokens.min()), int(requests.prompt_tokens.max())
+    sequences = 1 if alone else max(entry.batch, *entry.batches, 1)
+    contexts = least + 1, max(int(total.max()) - 1, least + 1)
+    padded = entry.prompts or (least, most)
+    # Pieces of prompts, and sequences that start again, are of any length.
+    shortest = 1 if entry.name == "chunked" else min(padded[0], least)
+    one = Span(
+        prompts=sequences,
+        tokens=(shortest, max(padded[-1], most)),
+        sequences=sequences,
+        contexts=contexts,
+    )
+    found = {expert.model: one for expert in scenario.experts}
+    if (router := scenario.router.model) is not None:
+        tokens = scenario.router.output_tokens
+        asked = Span(
+            prompts=entry.batch,
+            tokens=(least, most),
+            sequences=entry.batch if tokens > 1 else 1,
+            contexts=(least + 1, most + max(tokens - 1, 1)),
+        )
+        found[router] = found[router] | asked if router in found else asked
+    return found
+
+
+def _memory(
+    scenario: Scenario, experts: tuple[Expert, ...], costs: NodeCosts, near: str
+) -> tuple[Bytes, KvMemory | None, NodeUse]:
+    """Bytes for experts and for KV in the nearest tier, and room for all experts where they live."""
+    dtype, entry = scenario.machine.dtype, scenario.kv
+    router = weight_bytes(scenario.router.model, dtype) if scenario.router.model is not None else Bytes(0)
+    capacity = costs.capacity(near)
+    assert capacity is not None, "a machine knows its nearest tier"
+    region, kv_near = near_bytes(scenario, capacity, router)
+    kv = None
+    if entry is not None:
+        kv = KvMemory(
+            bytes_per_token=Bytes(max(kv_bytes_per_token(each.model, dtype) for each in scenario.experts)),
+            near=kv_near,
+            far=entry.far,
+            block_tokens=entry.block_tokens,
+            admission=entry.admission,
+        )
+    homes = {expert.home_tier for expert in experts}
+    known = [costs.capacity(home) for home in sorted(homes)]
+    home = None if len(known) > 1 or known[0] is None else known[0]
+    node = NodeMemory(
+        near=capacity,
+        near_reserved=Bytes(capacity - region),
+        home=home or Bytes(0),
+        home_reserved=entry.far if entry is not None else Bytes(0),
+    )
+    _check_sizes(scenario, experts, region)
+    ExpertCache(experts, region, POLICIES[scenario.region.cache])  # refuses what does not fit beside pinned ones
+    if home is not None:
+        _check_home(scenario, experts, node)
+    use = NodeUse(
+        capacity_bytes=capacity,
+        router_bytes=router,
+        expert_bytes=region,
+        kv_bytes=kv_near,
+        home_bytes=sum(expert.weight_bytes for expert in experts),
+        home_capacity_bytes=home,
+        resident_experts=footprint(node, experts).resident,
+    )
+    return region, kv, use
+
+
+def _check_sizes(scenario: Scenario, experts: tuple[Expert, ...], region: Bytes) -> None:
+    """No expert is larger than the region; one problem for each entry of the list."""
+    problems, first = [], 0
+    for place, entry in enumerate(scenario.experts):
+        size, first = experts[first].weight_bytes, first + entry.count
+        if size > region:
+            message = f"an expert of {show(size, 'size')} does not fit the {show(region, 'size')} that experts have"
+            hint = "more sockets, less memory for router and KV, or a narrower dtype"
+            field = f"experts[{place}]"
+            problems.append(Problem(message=message, file=str(scenario.file), field=field, hint=hint))
+    if problems:
+        raise ServeError(*problems)
+
+
+def _check_home(scenario: Scenario, experts: tuple[Expert, ...], node: NodeMemory) -> None:
+    """Experts live somewhere: with affinity each on one node, else all on every node."""
+    held = scenario.nodes if scenario.dispatcher == _AFFINITY else 1
+    if (needed := nodes_needed(node, experts)) > held:
+        total = show(sum(expert.weight_bytes for expert in experts), "size")
+        room = show(max(node.store, node.region), "size")
+        message = f"{len(experts):,} experts take {total}, a node holds {room}"
+        hint = f"nodes: {needed} with dispatcher: affinity, fewer experts, or a narrower dtype"
+        raise ServeError(Problem(message=message, file=str(scenario.file), field="experts", hint=hint))
+
+
+def with_nodes(deployment: Deployment, nodes: int) -> Deployment:
+    """The same on another number of nodes."""
+    return replace(deployment, scenario=replace(deployment.scenario, nodes=nodes))
