@@ -1,7 +1,7 @@
 """`--parallel auto`: every legal plan over the sockets, bounded from below, the promising ones simulated.
 
 A plan's bound is the roofline of what one socket then runs: arithmetic, or bytes that it must read. Plans are simulated
-in the order of their bounds, until no bound is below the best time found.
+in the order of their bounds, until no bound is below the best time found and a few runners-up are known.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from rdusim.program.types import Parallelism
 from rdusim.report.types import PlanUse, Report
 
 AXES = tuple(axis.name for axis in fields(Parallelism))
-RUNNERS_UP = 8
+SIMULATED = 4  # plans at least, so that the best has company
+LISTED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,13 @@ def best_plan(request: RunRequest, *, cache: Cache, observe: Observe) -> Report:
     probe = Stages(replace(request, parallel=None), cache=cache)
     found: list[tuple[Report, Parallelism]] = []
     refused: list[PlanUse] = []
+    looked_at: set[Parallelism] = set()
     candidates, illegal = _candidates(request, probe, cache)
     for number, candidate in enumerate(candidates):
         best = min((report.latency.total_seconds for report, _ in found), default=float("inf"))
-        if candidate.bound >= best:
+        if candidate.bound >= best and len(found) >= SIMULATED:
             break
+        looked_at.add(candidate.ways)
         observe(f"plan {number + 1} of {len(candidates)}: {_text(candidate.ways)}")
         try:
             report = Stages(_asked(request, candidate.ways), cache=cache, observe=observe).report()
@@ -51,15 +54,19 @@ def best_plan(request: RunRequest, *, cache: Cache, observe: Observe) -> Report:
     found.sort(key=lambda pair: pair[0].latency.total_seconds)
     plans = [
         PlanUse(parallelism=_ways(ways), total_seconds=report.latency.total_seconds, bound_by=_cause(report))
-        for report, ways in found[: RUNNERS_UP + 1]
+        for report, ways in found
     ]
-    slower = len(candidates) - len(found) - len(refused)
+    slower = [
+        PlanUse(parallelism=_ways(candidate.ways), at_least_seconds=candidate.bound)
+        for candidate in candidates
+        if candidate.ways not in looked_at
+    ]
     note = (
-        f"{len(found)} plans simulated; {slower} more are slower by their roofline, "
-        f"{len(refused) + len(illegal)} are refused"
+        f"{len(found)} plans simulated, {len(slower)} slower by their roofline, {len(refused) + len(illegal)} refused"
     )
     best_report = found[0][0]
-    return replace(best_report, plans=(*plans, *refused[:RUNNERS_UP]), notes=(*best_report.notes, note))
+    listed = (*plans, *slower, *refused, *illegal)[:LISTED]
+    return replace(best_report, plans=listed, notes=(*best_report.notes, note))
 
 
 def plans(sockets: int) -> Iterator[Parallelism]:

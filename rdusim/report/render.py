@@ -179,11 +179,13 @@ def _plans(report: Report) -> Table:
     best = report.latency.total_seconds
     for plan in report.plans or ():
         ways = " ".join(f"{axis}={count}" for axis, count in plan.parallelism.items() if count > 1) or "tp=1"
-        if plan.total_seconds is None:
-            table.add_row(ways, "refused", "", "")
+        seconds = plan.total_seconds or plan.at_least_seconds
+        if seconds is None:
+            table.add_row(ways, "refused", NOTHING, NOTHING)
         else:
-            more = show(plan.total_seconds / best - 1.0, "share")
-            table.add_row(ways, show(plan.total_seconds, "time"), more, plan.bound_by or NOTHING)
+            least = ">= " if plan.total_seconds is None else ""
+            more = f"{least}{show(seconds / best - 1.0, 'share')}"
+            table.add_row(ways, f"{least}{show(seconds, 'time')}", more, plan.bound_by or NOTHING)
     return table
 
 

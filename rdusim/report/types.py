@@ -149,12 +149,41 @@ class Simulator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanUse:
-    """A way of cutting the model that was looked at: how long it takes and what bounds it, or why it is refused."""
+    """A way of cutting the model: how long it takes and what bounds it, or at least takes, or why it is refused."""
 
     parallelism: Mapping[str, int]
     total_seconds: float | None = None
+    at_least_seconds: float | None = None
     bound_by: str | None = None
     refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpilledSymbol:
+    """What of a symbol lies beyond the nearest tier: `repeats` of its `of_repeats` parts, where it has several."""
+
+    name: str
+    role: str
+    tier: str
+    bytes: int
+    transfer_bytes: int
+    repeats: int | None = None
+    of_repeats: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spill:
+    """What lies beyond the nearest tier, over all sockets in use, and what a run pays for it.
+
+    `seconds_if_near`: of the same sections on a machine whose nearest tier holds everything, placed and simulated
+    again; `added_seconds`: what this run takes longer.
+    """
+
+    bytes: int
+    transfer_bytes: int
+    seconds_if_near: float
+    added_seconds: float
+    symbols: tuple[SpilledSymbol, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,4 +202,5 @@ class Report:
     operational_intensity: Intensity
     notes: tuple[str, ...]
     simulator: Simulator
+    spill: Spill | None = None
     plans: tuple[PlanUse, ...] | None = None
