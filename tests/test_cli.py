@@ -145,7 +145,8 @@ def test_models_are_listed_and_shown(rdusim_: Any) -> None:
 WRONG = [
     (("run", "llama-3.1-8b", "--batch", "0"), "--batch: 0 is not a batch size: at least 1"),
     (("run", "llama-3.1-8b", "--batch", "x"), "'x' is not a valid integer"),
-    (("run", "llama-3.1-8b", "--phase", "train"), "train is not yet supported: prefill, decode, generate are"),
+    (("run", "llama-3.1-8b", "--optimizer", "sgd"), "--optimizer: only training has it (--phase train)"),
+    (("run", "llama-3.1-8b", "--phase", "train", "--optimizer", "adam"), "did you mean adamw?"),
     (("run", "llama-3.1-8b", "--phase", "decod"), "did you mean decode?"),
     (("run", "llama-3.1-8b", "--engine", "exact"), "available: cycle, discrete, steady"),
     (("run", "llama-3.1-8b", "--engine", "cycle"), "--engine discrete"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rdusim.arch.types import Arch
 from rdusim.errors import DeadlockError, OptionError, Problem
+from rdusim.graph.backward import train
 from rdusim.graph.evaluate import evaluate
 from rdusim.graph.load import load_constants, load_graph, locate
 from rdusim.graph.scale import Scale, scaled_down, write_config
@@ -59,6 +60,8 @@ def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> Numbers
         for shape in shapes:
             small = _small_shape(shape) if config else shape
             graph = replace(load_graph(path, small), name=name)
+            if stages.plan.training is not None:
+                graph = train(graph, stages.plan.training)
             _check_size(graph)
             known = load_constants(path, small) if config else {}
             phase = shape.phase.value if config else stages.plan.phase
@@ -163,13 +166,14 @@ def _shapes(stages: Stages) -> list[RunShape]:
 
 
 def _small_shape(shape: RunShape) -> RunShape:
-    """Few sequences and tokens, in the same phase."""
+    """Few sequences and tokens, in the same phase; room for whatever experts they choose."""
     context = min(shape.context_tokens, FEW_TOKENS)
     return replace(
         shape,
         batch=min(shape.batch, FEW_SEQUENCES),
         query_tokens=min(shape.query_tokens, context),
         context_tokens=context,
+        full_routing=True,
     )
 
 

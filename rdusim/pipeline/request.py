@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from enum import StrEnum
+from math import isfinite
 from typing import Final, cast
 
 from rdusim.dtypes import DType
 from rdusim.errors import Problem
+from rdusim.graph.optimizer import OPTIMIZERS, PRECISIONS, RECOMPUTE, TrainOptions
 from rdusim.graph.types import Phase, RunShape
 from rdusim.mapping.types import Orchestration
 from rdusim.program.types import Fusion, Parallelism
@@ -17,8 +19,10 @@ from rdusim.report.types import FORWARD
 from rdusim.sim.microbatch import SCHEDULES
 
 GENERATE: Final = "generate"
-PHASES: Final = (Phase.PREFILL.value, Phase.DECODE.value, GENERATE)
+PHASES: Final = (Phase.PREFILL.value, Phase.DECODE.value, GENERATE, Phase.TRAIN.value)
 DTYPES: Final = ("bf16", "fp8", "int8", "fp32")
+TRAINED_DTYPES: Final = ("bf16", "fp32")  # formats wide enough for gradients without scaling
+TRAINING: Final = ("optimizer", "recompute", "precision")  # options of training alone
 
 AUTO: Final = "auto"  # of --parallel: the plan that takes least time
 ONE_F_ONE_B: Final = "1f1b"
@@ -26,7 +30,11 @@ INTERLEAVED: Final = "interleaved"
 
 DEFAULT_PROMPT: Final = 2048  # tokens; less if the model's positions end before
 DEFAULT_CONTEXT: Final = 4096
+DEFAULT_TRAINED: Final = 4096  # tokens of a sequence in training; less if the model's positions end before
 DEFAULT_OUTPUT: Final = 128
+CONTIGUOUS: Final = "contiguous"
+PAGED: Final = "paged"
+DEFAULT_BLOCK: Final = 16  # tokens of a block of a paged KV cache, as vLLM's
 DEFAULT_DRAFT: Final = 4  # tokens that a draft model proposes at once
 
 
@@ -55,11 +63,18 @@ class RunRequest:
     draft: str | None = None
     draft_length: int | None = None
     acceptance_rate: float | None = None
+    optimizer: str | None = None
+    recompute: str | None = None
+    precision: str | None = None
+    routing_skew: float | None = None
     fusion: str = Fusion.FUSED.value
     cut_after: tuple[str, ...] = ()
     orchestration: str | None = None
     kernel_looping: bool = False
     engine: str = "steady"
+    kv_cache: str = CONTIGUOUS
+    kv_block: int | None = None
+    memory_hints: str | None = None
     overrides: tuple[str, ...] = ()
 
 
@@ -84,6 +99,8 @@ class Plan:
     compiled_batch: int | None = None
     draft_length: int = 0
     acceptance_rate: float | None = None
+    training: TrainOptions | None = None
+    routing_skew: float = 0.0
 
     @property
     def run_batch(self) -> int:
@@ -98,7 +115,12 @@ class Plan:
             query_tokens=self.compiled_tokens or self.prompt,
             context_tokens=self.compiled_tokens or self.prompt,
             dtype=self.dtype,
+            routing_skew=self.routing_skew,
         )
+
+    def train(self) -> RunShape:
+        """The whole batch at once: training has no cached context."""
+        return replace(self.prefill(), phase=Phase.TRAIN)
 
     def decode(self, context: int) -> RunShape:
         """One step; `context` counts the token that the step reads."""
@@ -108,6 +130,7 @@ class Plan:
             query_tokens=1,
             context_tokens=self.compiled_tokens or context,
             dtype=self.dtype,
+            routing_skew=self.routing_skew,
         )
 
     def steps(self) -> range:
@@ -128,7 +151,8 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
     phase = request.phase or Phase.DECODE.value if phases else FORWARD
     by_default = Orchestration.HARDWARE if fusion is Fusion.FUSED else Orchestration.HOST
     output = (request.output_tokens or min(DEFAULT_OUTPUT, reach // 2)) if phase == GENERATE else None
-    prompt = request.input_tokens or min(DEFAULT_PROMPT, reach - (output or 0))
+    by_phase = DEFAULT_TRAINED if phase == Phase.TRAIN else DEFAULT_PROMPT
+    prompt = request.input_tokens or min(by_phase, reach - (output or 0))
     context = request.context_tokens or request.input_tokens or min(DEFAULT_CONTEXT, reach)
     ways = parse_parallel(request.parallel)[0]
     schedule = request.pipeline_schedule or ONE_F_ONE_B
@@ -137,7 +161,7 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
         phase=phase,
         batch=request.batch or 1,
         dtype=cast("DType", request.dtype or "bf16"),
-        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE) else None,
+        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE, Phase.TRAIN) else None,
         context=context if phase == Phase.DECODE else None,
         output=output,
         parallelism=ways,
@@ -151,7 +175,15 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
         compiled_batch=request.compiled_batch,
         draft_length=(request.draft_length or DEFAULT_DRAFT) if request.draft else 0,
         acceptance_rate=request.acceptance_rate,
+        training=train_options(request) if phase == Phase.TRAIN else None,
+        routing_skew=request.routing_skew or 0.0,
     )
+
+
+def train_options(request: RunRequest) -> TrainOptions:
+    """How a training step is run, as far as the request says."""
+    said = {name: value for name in TRAINING if (value := getattr(request, name)) is not None}
+    return TrainOptions(**said)
 
 
 def draft_of(request: RunRequest) -> RunRequest:
@@ -166,6 +198,7 @@ def draft_of(request: RunRequest) -> RunRequest:
         micro_batches=None,
         pipeline_schedule=None,
         pipeline_chunks=None,
+        routing_skew=None,
         cut_after=(),
     )
 
@@ -183,13 +216,16 @@ def option_problems(request: RunRequest, *, phases: bool, engines: Collection[st
     """Everything wrong with the options themselves, whatever the machine."""
     return [
         *_counts(request),
+        *_skew(request),
         *_choices(request, engines),
         *parse_parallel(request.parallel)[1],
         *_pipeline_problems(request),
         *_compiled_problems(request),
         *_draft_problems(request),
+        *_training_problems(request),
         *(_phase_problems(request) if phases else _shape_problems(request)),
         *_orchestration_problems(request),
+        *_memory_problems(request),
     ]
 
 
@@ -242,7 +278,14 @@ _COUNTED: Final[Mapping[str, str]] = {
     "input_tokens": "number of tokens",
     "output_tokens": "number of tokens",
     "context_tokens": "number of tokens",
+    "kv_block": "number of tokens",
 }
+
+
+def _memory_problems(request: RunRequest) -> Iterator[Problem]:
+    yield from _choice("--kv-cache", request.kv_cache, (CONTIGUOUS, PAGED))
+    if request.kv_block is not None and request.kv_cache == CONTIGUOUS:
+        yield Problem(field="--kv-block", message="a cache in one piece has no blocks", hint="--kv-cache paged")
 
 
 def _counts(request: RunRequest) -> Iterator[Problem]:
@@ -252,10 +295,15 @@ def _counts(request: RunRequest) -> Iterator[Problem]:
             yield Problem(field=_flag(name), message=f"{value} is not a {noun}: at least 1")
 
 
+def _skew(request: RunRequest) -> Iterator[Problem]:
+    skew = request.routing_skew
+    if skew is not None and not (isfinite(skew) and skew >= 0.0):
+        hint = "0 (all experts alike) or more, such as 0.8"
+        yield Problem(field="--routing-skew", message=f"{skew:g} is no exponent of a skew", hint=hint)
+
+
 def _choices(request: RunRequest, engines: Collection[str]) -> Iterator[Problem]:
-    if request.phase == Phase.TRAIN:
-        yield Problem(field="--phase", message=f"train is not yet supported: {', '.join(PHASES)} are")
-    elif request.phase is not None:
+    if request.phase is not None:
         yield from _choice("--phase", request.phase, PHASES)
     if request.dtype is not None:
         yield from _choice("--dtype", request.dtype, DTYPES)
@@ -281,12 +329,34 @@ def _choice(flag: str, value: str, choices: Collection[str]) -> Iterator[Problem
 def _phase_problems(request: RunRequest) -> Iterator[Problem]:
     """Token counts that the phase does not have: to ignore them would answer another question."""
     phase = request.phase or Phase.DECODE.value
+    if request.output_tokens is not None and phase == Phase.TRAIN:
+        yield Problem(field="--output-tokens", message="training makes no tokens", hint="leave the option out")
     if request.output_tokens is not None and phase in (Phase.PREFILL, Phase.DECODE):
         message = f"{phase} makes one token of each sequence"
         yield Problem(field="--output-tokens", message=message, hint="--phase generate makes several")
-    if request.context_tokens is not None and phase in (Phase.PREFILL, GENERATE):
+    if request.context_tokens is not None and phase in (Phase.PREFILL, GENERATE, Phase.TRAIN):
         message = f"{phase} starts without a context"
         yield Problem(field="--context-tokens", message=message, hint="--input-tokens is the length of the prompt")
+
+
+def _training_problems(request: RunRequest) -> Iterator[Problem]:
+    """Options that only training has, and what it does not go with."""
+    if request.phase != Phase.TRAIN:
+        for name in TRAINING:
+            if getattr(request, name) is not None:
+                yield Problem(field=_flag(name), message="only training has it", hint="--phase train")
+        return
+    for name, known in (("optimizer", tuple(OPTIMIZERS)), ("recompute", RECOMPUTE), ("precision", PRECISIONS)):
+        if (value := getattr(request, name)) is not None:
+            yield from _choice(_flag(name), value, known)
+    if request.dtype in DTYPES and request.dtype not in TRAINED_DTYPES:
+        message = f"{request.dtype} is too narrow for gradients"
+        yield Problem(field="--dtype", message=message, hint=f"one of {', '.join(TRAINED_DTYPES)}")
+    if (parse_parallel(request.parallel)[0] or Parallelism()).pp > 1:
+        message = "pp cuts a forward pass: training runs on tp, sp and dp"
+        yield Problem(field="--parallel", message=message, hint="leave pp out")
+    if request.draft is not None:
+        yield Problem(field="--draft", message="training drafts nothing", hint="leave the option out")
 
 
 def _shape_problems(request: RunRequest) -> Iterator[Problem]:
@@ -298,6 +368,7 @@ def _shape_problems(request: RunRequest) -> Iterator[Problem]:
         "output_tokens",
         "context_tokens",
         "dtype",
+        "routing_skew",
         "compiled_tokens",
         "compiled_batch",
         "draft",

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from time import perf_counter
 from typing import TypeVar, cast
 
 from rdusim.arch.load import load_arch
 from rdusim.arch.types import Arch
 from rdusim.errors import ArchError, GraphError, OptionError, Problem, RdusimError
+from rdusim.graph.backward import train
 from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping
+from rdusim.pipeline.memory_hints import Hint, check_named, obeyed, read_hints, tiers_of
 from rdusim.pipeline.pipelined import pipeline_report
 from rdusim.pipeline.request import (
     AUTO,
+    DEFAULT_BLOCK,
     GENERATE,
+    PAGED,
     Plan,
     RunRequest,
     draft_of,
@@ -29,10 +34,12 @@ from rdusim.pipeline.request import (
 )
 from rdusim.pipeline.speculative import beside, prefill_report, round_report
 from rdusim.program.lower import lower
+from rdusim.program.paged import paged
 from rdusim.program.partition import Part, layer_costs, partition
 from rdusim.program.types import LowerOptions, Parallelism, Program
 from rdusim.report.generation import generation, sample
 from rdusim.report.padded import padded
+from rdusim.report.spill import roomy, spills, with_spill
 from rdusim.report.summarize import known_setting, peak_flops, summarize, with_simulator
 from rdusim.report.types import FORWARD, Report, Setting
 from rdusim.sim.simulate import ENGINES, simulate
@@ -88,6 +95,7 @@ class Stages:
         self.cache = cache if cache is not None else Cache()
         self.observe = observe
         self.arch, phases, positions = _checked(request)
+        self.hints = _hints(request, self.arch)
         self.sockets = request.sockets or self.arch.system.sockets
         self.plan: Plan = resolve(request, phases=phases, positions=positions)
         if self.plan.draft_length:
@@ -99,6 +107,8 @@ class Stages:
         if self.plan.phase == GENERATE:
             message = "generate is many programs: choose --phase prefill or --phase decode --context-tokens N"
             raise OptionError(message)
+        if self.plan.training is not None:
+            return self.plan.train()
         if self.plan.context is not None:
             return self.plan.decode(self.plan.context)
         if self.plan.prompt is not None:
@@ -106,8 +116,14 @@ class Stages:
         return RunShape(phase=Phase.PREFILL, batch=1, query_tokens=1, context_tokens=1)
 
     def whole(self, shape: RunShape) -> OperatorGraph:
-        """The model, before its layers are shared out over a pipeline."""
-        return self.cache.get(lambda: load_graph(self.request.model, shape), "graph", self.request.model, shape)
+        """The model, before its layers are shared out over a pipeline; of training, the whole step."""
+        options = self.plan.training
+
+        def make() -> OperatorGraph:
+            graph = load_graph(self.request.model, shape)
+            return graph if options is None else train(graph, options)
+
+        return self.cache.get(make, "graph", self.request.model, shape, options)
 
     def parts(self, shape: RunShape) -> tuple[Part, ...]:
         """The pipeline's chunks of layers in order; without a pipeline the model is the only one."""
@@ -117,7 +133,7 @@ class Stages:
             graph = self.whole(shape)
             return partition(graph, ways.pp * chunks, layer_costs(graph, self.arch))
 
-        return self.cache.get(make, "parts", self.request.model, shape, ways.pp * chunks, self.arch)
+        return self.cache.get(make, "parts", self.request.model, shape, self.plan.training, ways.pp * chunks, self.arch)
 
     def graph(self, shape: RunShape, part: int = 0) -> OperatorGraph:
         return self.parts(shape)[part].graph
@@ -126,7 +142,11 @@ class Stages:
         def make() -> Program:
             graph = self.graph(shape, part)
             self.observe(f"lowering {_said(shape)}")
-            return lower(graph, self.arch, self.lower_options())
+            made = lower(graph, self.arch, self.lower_options())
+            if self.request.kv_cache == PAGED:
+                block = self.request.kv_block or DEFAULT_BLOCK
+                return paged(made, graph, query_tokens=shape.query_tokens, block=block)
+            return made
 
         return self.cache.get(make, "program", *self._lowered(shape, part))
 
@@ -134,7 +154,7 @@ class Stages:
         def make() -> Mapping:
             program = self.program(shape, part)
             self.observe(f"mapping {_said(shape)}")
-            return map_onto(program, self.arch, self.map_options())
+            return map_onto(program, self.arch, self._hinted(program))
 
         return self.cache.get(make, "mapping", *self._lowered(shape, part), self.map_options())
 
@@ -148,8 +168,41 @@ class Stages:
 
         return self.cache.get(make, "trace", *self._lowered(shape, part), self.map_options(), options)
 
+    def near(self, shape: RunShape, part: int = 0) -> Trace:
+        """The same program on a machine whose nearest tier of memory holds everything."""
+        options = SimulateOptions(engine=self.request.engine)
+
+        def make() -> Trace:
+            program, arch = self.program(shape, part), roomy(self.arch)
+            self.observe(f"simulating {_said(shape)} without a spill")
+            return simulate(map_onto(program, arch, self.map_options()), arch, options)
+
+        return self.cache.get(make, "near", *self._lowered(shape, part), self.map_options(), options)
+
+    def _hinted(self, program: Program) -> MapOptions:
+        """How a program is mapped, where symbols must lie included. Patterns must mean something in some program."""
+        if not self.hints:
+            return self.map_options()
+        symbols = [buffer.name for buffer in program.buffers]
+        found = tiers_of(self.hints, symbols) if self.one_program() else obeyed(self.hints, symbols)
+        return replace(self.map_options(), tiers=found)
+
+    def _symbols(self) -> set[str]:
+        """Names of all that lies in memory in some program of the request."""
+        steps = self.plan.steps() if self.plan.phase == GENERATE else None
+        shapes = [self.shape()] if steps is None else [self.plan.prefill(), *map(self.plan.decode, steps[:1])]
+        programs = (self.program(shape, part) for shape in shapes for part in range(len(self.parts(shape))))
+        return {buffer.name for program in programs for buffer in program.buffers}
+
+    def one_program(self) -> bool:
+        """Whether the request is about one program, so that a hint which means nothing in it is a mistake."""
+        ways = self.plan.parallelism
+        return self.plan.phase != GENERATE and not self.plan.draft_length and (ways is None or ways.pp == 1)
+
     def report(self) -> Report:
         """The answer to the whole request."""
+        if self.hints and not self.one_program():
+            check_named(self.hints, self._symbols())
         if self.plan.phase == GENERATE:
             return self._generation()
         if self.plan.context is not None:
@@ -186,7 +239,11 @@ class Stages:
         graph, mapping, trace = self.graph(shape, part), self.mapping(shape, part), self.trace(shape, part)
         known = self._setting(known_setting(trace, mapping, graph, self.arch))
         known = replace(known, sockets_used=known.sockets_used // mapping.program.parallelism.pp)
-        return summarize(trace, mapping, graph, self.arch, known)
+        report = summarize(trace, mapping, graph, self.arch, known)
+        if not spills(mapping, self.arch):
+            return report
+        near = self.near(shape, part)
+        return with_spill(report, mapping, self.arch, near.cycles / near.clock)
 
     def _generation(self) -> Report:
         prefill = self._prefill()
@@ -229,7 +286,8 @@ class Stages:
         """What a program depends on. Stages of equal layers are one program: `same` is the first of them."""
         parts = self.parts(shape)
         same = parts.index(parts[part]) if len(parts) > 1 else 0
-        return self.request.model, shape, len(parts), same, self.arch, self.lower_options()
+        memory = (self.request.kv_cache, self.request.kv_block, self.hints)
+        return self.request.model, shape, self.plan.training, len(parts), same, self.arch, self.lower_options(), memory
 
     def lower_options(self) -> LowerOptions:
         return LowerOptions(
@@ -264,6 +322,12 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
     if problems or arch is None:
         raise OptionError(*(problem for error in problems for problem in error.problems))
     return arch, phases, positions
+
+
+def _hints(request: RunRequest, arch: Arch) -> tuple[Hint, ...]:
+    if request.memory_hints is None:
+        return ()
+    return read_hints(Path(request.memory_hints), [tier.name for tier in arch.socket.memory])
 
 
 def _phases_and_positions(model: str) -> tuple[bool, int | None]:

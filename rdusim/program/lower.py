@@ -60,9 +60,17 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None)
 
 
 def model_flops(graph: OperatorGraph) -> float:
-    """Arithmetic operations of one run of the whole model, on all sockets together."""
+    """Arithmetic operations of one run of the whole model, on all sockets together.
+
+    What a training step computes again instead of storing it (attribute `again`) is done, but not counted.
+    """
     return float(
-        sum(block.repeats * sum(flops(graph.by_name[name]) for name in block.operators) for block in graph.blocks)
+        sum(
+            block.repeats * flops(graph.by_name[name])
+            for block in graph.blocks
+            for name in block.operators
+            if not graph.by_name[name].attributes.get("again")
+        )
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rdusim.report.spill import together
 from rdusim.report.summarize import throughput
 from rdusim.report.types import (
     Intensity,
@@ -70,6 +71,7 @@ def pipelined(
         ),
         notes=(_said(how), *dict.fromkeys(note for part in parts for note in part.notes if "idle" not in note)),
         simulator=Simulator(version=parts[0].simulator.version),
+        spill=together(parts, count),
     )
 
 

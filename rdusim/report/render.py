@@ -11,14 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from rdusim.graph.types import Phase
+from rdusim.report.memory_loss import WAITING
+from rdusim.report.spill import said
 from rdusim.units import show
 
 if TYPE_CHECKING:
-    from rdusim.report.types import MemoryUse, Report, SectionUse, Setting
+    from rdusim.report.types import MemoryUse, Report, SectionUse, Setting, Spill
 
 BAR = 24  # cells of a whole second in the breakdown
 NAMED_BOUNDS = 3  # causes that the summary names
 NOTHING = "-"
+MOST_SPILLED = 8  # symbols that are listed
+LEAST_LOSS = 0.9995  # a factor below shows in a tenth of a percent
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -31,7 +35,9 @@ def blocks(report: Report, *, ascii_only: bool = False) -> Iterator[RenderableTy
     """What was asked, the answer, what bounds it, and the tables behind it; an empty line between them."""
     yield Group(Text(asked(report.setting), style="dim"), Text(headline(report), style="bold green"), bound_by(report))
     yield _titled("Where the time goes", _breakdown(report, "#" if ascii_only else "\N{FULL BLOCK}"))
-    yield _titled(_memory_title(report), _memory(report))
+    yield Group(_titled(_memory_title(report), _memory(report)), *map(_reached, report.memory))
+    if report.spill is not None:
+        yield _titled(f"Beyond {report.memory[1].tier}", _spilled(report.spill))
     yield _titled("Units of a socket", _units(report))
     yield _titled("Sections", _sections(report))
     if report.plans:
@@ -146,6 +152,34 @@ def _memory_row(use: MemoryUse) -> Iterator[str]:
     yield show(use.streaming_utilization, "share") if use.streaming_utilization else NOTHING
 
 
+def _reached(use: MemoryUse) -> RenderableType:
+    """Peak, what is achieved of it, and what takes the rest."""
+    if not use.efficiency or use.peak_bytes_per_second is None or use.bandwidth_utilization is None:
+        return Group()
+    peak, busy = show(use.peak_bytes_per_second, "bandwidth"), use.efficiency[WAITING]
+    lost = [
+        f"{cause.replace('_', ' ')} {show(1.0 - factor, 'share')}"
+        for cause, factor in use.efficiency.items()
+        if cause != WAITING and factor < LEAST_LOSS
+    ]
+    share, moving = show(use.bandwidth_utilization, "share"), show(min(1.0, busy), "share")
+    text = f"{use.tier}: {share} of {peak}: moves {moving} of the time"
+    return Padding(Text(f"{text}; then lost to {', '.join(lost)}" if lost else text, style="dim"), (0, 0, 0, 2))
+
+
+def _spilled(spill: Spill) -> Table:
+    """Symbols that lie farther away, those that move most first."""
+    table = _table("symbol", "role", "tier", "size", "moved", "repeats", space=1)
+    for symbol in spill.symbols[:MOST_SPILLED]:
+        part = "" if symbol.repeats is None else f"{symbol.repeats} of {symbol.of_repeats}"
+        row = (symbol.role, symbol.tier, show(symbol.bytes, "size"), show(symbol.transfer_bytes, "size"), part)
+        table.add_row(symbol.name, *row)
+    if rest := spill.symbols[MOST_SPILLED:]:
+        size, moved = sum(symbol.bytes for symbol in rest), sum(symbol.transfer_bytes for symbol in rest)
+        table.add_row(f"{len(rest)} more", "", "", show(size, "size"), show(moved, "size"), "")
+    return table
+
+
 def _units(report: Report) -> Table:
     table = _table("unit", "largest section", "of", "", "held over time", "busy at least", space=1)
     for use in report.units:
@@ -223,6 +257,8 @@ def _ratio(value: float) -> str:
 
 def _notes(report: Report) -> Iterator[str]:
     yield from report.notes
+    if report.spill is not None:
+        yield said(report.spill, report.memory[1].tier)
     if contexts := report.simulator.decode_contexts:
         shown = ", ".join(show(context, "count") for context in contexts)
         yield f"decode steps simulated at contexts {shown}; straight lines between them, within 0.5% of the total"

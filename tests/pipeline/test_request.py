@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from rdusim.graph.optimizer import TrainOptions
 from rdusim.mapping.types import Orchestration
 from rdusim.pipeline import RunRequest
 from rdusim.pipeline.request import Plan, option_problems, parse_parallel, resolve, socket_problems
@@ -55,10 +56,27 @@ def test_a_graph_with_shapes_of_its_own_has_one_phase_and_refuses_others() -> No
 
 def test_every_wrong_option_is_named_at_once() -> None:
     found = problems(
-        batch=0, input_tokens=-1, phase="train", dtype="fp9", fusion="fusde", engine="cycle", parallel="tp=0"
+        batch=0, input_tokens=-1, phase="trian", dtype="fp9", fusion="fusde", engine="cycle", parallel="tp=0"
     )
     flags = ["--batch", "--input-tokens", "--phase", "--dtype", "--fusion", "--engine", "--parallel"]
     assert [problem.split(":")[0] for problem in found] == flags
+
+
+def test_a_training_step_takes_4096_tokens_or_what_positions_allow_and_mixed_precision() -> None:
+    found = plan(phase="train", batch=2)
+    assert (found.prompt, found.context, found.training) == (4096, None, TrainOptions())
+    assert plan(phase="train", positions=1024).prompt == 1024
+    assert plan(phase="train", optimizer="sgd", recompute="full").training == TrainOptions(
+        optimizer="sgd", recompute="full"
+    )
+    assert plan(phase="prefill").training is None
+
+
+def test_what_training_does_not_go_with_is_refused() -> None:
+    for given in ({"dtype": "int8"}, {"context_tokens": 9}, {"output_tokens": 9}, {"parallel": "pp=2"}):
+        (problem,) = problems(phase="train", **given)
+        assert problem.startswith("--" + next(iter(given)).replace("_", "-"))
+    assert len(problems(optimizer="sgd", recompute="full", precision="uniform")) == 3
 
 
 @pytest.mark.parametrize(
