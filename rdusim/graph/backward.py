@@ -16,7 +16,7 @@ from rdusim.graph.gradients.tape import Step, Tape
 from rdusim.graph.loss import cross_entropy
 from rdusim.graph.optimizer import TrainOptions, update
 from rdusim.graph.recompute import again, recomputed
-from rdusim.graph.types import Block, Operand, Operator, OperatorGraph, Role, TensorType
+from rdusim.graph.types import Block, BlockKind, Operand, Operator, OperatorGraph, Role, TensorType
 
 FLOATS: tuple[DType, ...] = ("fp32", "bf16", "fp16", "fp8")
 
@@ -93,7 +93,7 @@ class _Training:
         block, logits = self.graph.blocks[-1], self.graph.operators[-1].outputs[0]
         self.tensors[logits.tensor] = replace(self.tensors[logits.tensor], role=Role.ACTIVATION)
         tape = Tape(block.name, self.tensors, self.gradients, self.wanted, {})
-        cross_entropy(tape, logits)
+        cross_entropy(tape, logits, self.options.micro_batches)
         self.forward[block.name] = [*self.forward[block.name], *tape.operators]
 
     def _block(self, block: Block) -> None:
@@ -125,7 +125,15 @@ class _Training:
             for out, into in block.carried.items()
             if out in carried and into in self.gradients
         }
-        made = replace(block, name=name, operators=_names(operators), carried=passed, backwards=block.repeats > 1)
+        made = replace(
+            block,
+            name=name,
+            operators=_names(operators),
+            carried=passed,
+            backwards=block.repeats > 1,
+            kind=BlockKind.BACKWARD,
+            of=block.name,
+        )
         self.backward.append((made, operators))
 
     def _differentiate(self, tape: Tape, operator: Operator) -> None:

@@ -109,7 +109,7 @@ def _results(
     repeats = {tensor: block.repeats for block in graph.blocks for tensor in _entries(graph, block)}
     results = {name: values[name] for name in graph.producer if graph.tensors[name].role is Role.OUTPUT or name in keep}
     for tensor, entries in stacked.items():
-        if graph.tensors[tensor].role is not Role.SAVED:
+        if graph.tensors[tensor].role is not Role.SAVED or tensor in keep:
             ordered = [entries[repeat] for repeat in range(len(entries))]
             results[tensor] = np.stack(ordered) if repeats[tensor] > 1 else ordered[0]
     return results

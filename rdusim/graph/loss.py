@@ -15,10 +15,10 @@ LABELS = "labels"
 LOSS = "loss"
 
 
-def cross_entropy(tape: Tape, logits: Operand) -> None:
+def cross_entropy(tape: Tape, logits: Operand, micro_batches: int = 1) -> None:
     """Add loss = mean over tokens of log(sum over v of exp(x_v)) - x_label, an output, and the gradient of `logits`.
 
-    The labels become an input of the graph. Gradient: (softmax(x) - one hot) / tokens.
+    The labels become an input of the graph. Gradient: (softmax(x) - one hot) / tokens, those of all `micro_batches`.
     """
     tokens, vocabulary = logits.dims[:-1], logits.dims[-1]
     shape = tape.tensors[logits.tensor].shape
@@ -39,5 +39,5 @@ def cross_entropy(tape: Tape, logits: Operand) -> None:
     tape.tensors[found.tensor] = TensorType(shape=(), dtype=dtype, role=Role.OUTPUT)
     probabilities = op("div", "probabilities", [grown, total], logits.dims)
     difference = op("subtract_one_hot", "gradient", [probabilities, labels], logits.dims, axis=vocabulary)
-    gradient = op("div", "gradient_mean", [difference], logits.dims, scalar=count)
+    gradient = op("div", "gradient_mean", [difference], logits.dims, scalar=count * micro_batches)
     tape.gradients[logits.tensor] = gradient.tensor

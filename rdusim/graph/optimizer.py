@@ -9,7 +9,7 @@ from typing import Final
 
 from rdusim.dtypes import DType, size_of
 from rdusim.errors import OptionError, Problem
-from rdusim.graph.types import Access, Block, Operand, Operator, Role, Scalar, TensorType
+from rdusim.graph.types import Access, Block, BlockKind, Operand, Operator, Role, Scalar, TensorType
 
 RECOMPUTE: Final = ("none", "selective", "full")
 PRECISIONS: Final = ("mixed", "uniform")
@@ -23,6 +23,7 @@ class TrainOptions:
     also in fp32, and the state with them; uniform keeps all in the format of the weights. `recompute`: which
     activations the backward pass computes again instead of reading them (none; selective: attention scores and
     probabilities, arXiv 2205.05198; full: all but the inputs of repeated blocks). `step`: its number, from 1.
+    `micro_batches`: equal parts of a step's batch, of which the graph is one: gradients are those of their mean loss.
     """
 
     optimizer: str = "adamw"
@@ -35,6 +36,7 @@ class TrainOptions:
     eps: float = 1e-8
     momentum: float = 0.9
     step: int = 1
+    micro_batches: int = 1
 
     def __post_init__(self) -> None:
         """Raises OptionError for words that are none of the choices."""
@@ -101,7 +103,10 @@ def update(
         operators.append(operator)
         updated |= places
     names = tuple(operator.name for operator in operators)
-    return Block(name=name, operators=names, repeats=block.repeats, updated=updated), operators
+    made = Block(
+        name=name, operators=names, repeats=block.repeats, updated=updated, kind=BlockKind.UPDATE, of=block.name
+    )
+    return made, operators
 
 
 def _step(

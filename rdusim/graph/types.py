@@ -130,6 +130,14 @@ class Operator:
     parallel: tuple[str, ...] = ()
 
 
+class BlockKind(StrEnum):
+    """What a block is to a training step. A last block's way back is among its own operators, behind the loss."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    UPDATE = "update"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A run of operators that is executed `repeats` times in a row.
@@ -137,6 +145,7 @@ class Block:
     `carried`: for repeats > 1, output tensor -> input tensor of the next repeat (the first repeat gets that input
     from outside). `updated`: output tensor -> weight or state without producer whose place in memory it takes.
     `backwards`: the first repeat has the weights and saved tensors of the last one of other blocks, and so on.
+    `of`: the forward block that a backward block leads back through, or whose weights an update changes.
     """
 
     name: str
@@ -145,6 +154,13 @@ class Block:
     carried: Mapping[str, str] = field(default_factory=dict)
     updated: Mapping[str, str] = field(default_factory=dict)
     backwards: bool = False
+    kind: BlockKind = BlockKind.FORWARD
+    of: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The forward block that it belongs to: itself, or the one that it is `of`."""
+        return self.of or self.name
 
     def own(self, repeat: int) -> int:
         """Which of the tensors that every repeat has for itself a repeat has."""

@@ -104,7 +104,7 @@ def _bound(stages: Stages) -> float:
     shape = plan.prefill() if plan.phase == GENERATE else stages.shape()
     costs = []
     for part in partition(stages.whole(shape), ways.pp, layer_costs(stages.whole(shape), stages.arch)):
-        local = distribute(part.graph, ways)
+        local = distribute(part.graph, replace(ways, dp=1) if plan.training is None else ways)
         each = layer_costs(local, stages.arch)
         costs.append(sum(each[block.name] * block.repeats for block in local.blocks))
     return max(plan.micro_batches * max(costs), sum(costs))

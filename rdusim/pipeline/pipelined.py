@@ -51,7 +51,7 @@ def pipeline_report(stages: Stages, shape: RunShape) -> Report:
             layers=tuple(sum(block.repeats for block in part.graph.blocks) for part in parts),
         ),
         setting,
-        tokens=parts[0].graph.tokens * plan.micro_batches,
+        tokens=stages.program(shape).tokens * plan.micro_batches,
         peak_flops=peak_flops(stages.arch, setting.dtype, ways.sockets),
     )
 

@@ -107,15 +107,25 @@ class Plan:
         """Sequences that run at once, padding included."""
         return self.compiled_batch or self.batch
 
+    @property
+    def ways(self) -> Parallelism:
+        return self.parallelism or Parallelism()
+
+    @property
+    def replica_batch(self) -> int:
+        """Sequences of a micro-batch that one replica runs; in training the replicas are cut from the whole later."""
+        return self.run_batch // self.micro_batches // (1 if self.training else self.ways.dp)
+
     def prefill(self) -> RunShape:
         assert self.prompt is not None
         return RunShape(
             phase=Phase.PREFILL,
-            batch=self.run_batch // self.micro_batches,
+            batch=self.replica_batch,
             query_tokens=self.compiled_tokens or self.prompt,
             context_tokens=self.compiled_tokens or self.prompt,
             dtype=self.dtype,
             routing_skew=self.routing_skew,
+            expert_groups=self.ways.ep,
         )
 
     def train(self) -> RunShape:
@@ -126,11 +136,12 @@ class Plan:
         """One step; `context` counts the token that the step reads."""
         return RunShape(
             phase=Phase.DECODE,
-            batch=self.run_batch // self.micro_batches,
+            batch=self.replica_batch,
             query_tokens=1,
             context_tokens=self.compiled_tokens or context,
             dtype=self.dtype,
             routing_skew=self.routing_skew,
+            expert_groups=self.ways.ep,
         )
 
     def steps(self) -> range:

@@ -295,6 +295,7 @@ class Stages:
             sockets=self.sockets,
             parallelism=self.plan.parallelism,
             cut_after=self.request.cut_after,
+            replica=self.plan.training is None,
         )
 
     def map_options(self) -> MapOptions:

@@ -15,7 +15,14 @@ from rdusim.dtypes import size_of
 from rdusim.graph.ops import SPECS, indexed, rows_gathered
 from rdusim.graph.types import Access, Compute, Operand, Operator, OperatorGraph, Role
 
-KEPT = (Role.KV_CACHE, Role.OUTPUT, Role.GRADIENT, Role.WEIGHT, Role.OPTIMIZER)  # results that memory must get
+KEPT = (  # results that memory must get
+    Role.KV_CACHE,
+    Role.OUTPUT,
+    Role.SAVED,
+    Role.GRADIENT,
+    Role.WEIGHT,
+    Role.OPTIMIZER,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from rdusim.units import Bytes
 
 KEPT_ALL_ALONG = (Role.WEIGHT, Role.CONSTANT, Role.KV_CACHE, Role.OPTIMIZER)
 ROOM_TAKEN = (*KEPT_ALL_ALONG, Role.SAVED, Role.GRADIENT)  # most of a training step
-UPDATED = (Role.WEIGHT, Role.OPTIMIZER)  # what an operator makes of them takes their own place
 
 
 def symbols(graph: OperatorGraph, sections: Sequence[Section], blocks: Sequence[Block]) -> tuple[Buffer, ...]:
@@ -61,10 +60,11 @@ def resident_bytes(graph: OperatorGraph) -> int:
         for operand in (*graph.by_name[name].inputs, *graph.by_name[name].outputs)
         if graph.tensors[operand.tensor].role in OWN_PER_REPEAT
     }
+    updated = {tensor for block in graph.blocks for tensor in block.updated}  # in the place of what it updates
     return sum(
         int(tensor.bytes) * repeats.get(name, 1)
         for name, tensor in graph.tensors.items()
-        if tensor.role in ROOM_TAKEN and not (name in graph.producer and tensor.role in UPDATED)
+        if tensor.role in ROOM_TAKEN and name not in updated
     )
 
 

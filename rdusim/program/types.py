@@ -243,7 +243,8 @@ class Fusion(StrEnum):
 class LowerOptions:
     """`parallelism` None: tensor parallelism over the most sockets that divide the model. `sockets` None: all.
 
-    `least_tiles`: cuts into fewer tiles are not tried, where there are finer ones.
+    `least_tiles`: cuts into fewer tiles are not tried, where there are finer ones. `replica`: the graph is what one of
+    the replicas of data parallelism runs, which then need no word of each other (inference).
     """
 
     fusion: Fusion = Fusion.FUSED
@@ -251,3 +252,4 @@ class LowerOptions:
     parallelism: Parallelism | None = None
     cut_after: tuple[str, ...] = ()  # operators behind which a section must end
     least_tiles: int = 1
+    replica: bool = False

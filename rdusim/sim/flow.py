@@ -16,6 +16,7 @@ from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.resource import max_min_rates
 from rdusim.kernel.serve import serve
 from rdusim.mapping.doors import agcu_bytes, link_bytes
+from rdusim.mapping.needs import stages_before
 from rdusim.mapping.types import Allocation, Route
 from rdusim.program.types import MemoryStream, Section, Stage
 from rdusim.sim.access import efficiency_of, written_share
@@ -106,7 +107,7 @@ def in_order(loads: Sequence[Flow], section: Section) -> list[tuple[float, float
     what limits the load itself. What the space in front of a stage does not hold is asked for when the stage begins,
     after the operands of all stages before it; until then it takes nothing from the others.
     """
-    count, before = len(loads), _before(section)
+    count, before = len(loads), stages_before(section)
     orders: dict[int, list[tuple[int, float]]] = {}
     after: dict[int, list[int]] = {}
     for index, flow in enumerate(loads):
@@ -132,16 +133,6 @@ def in_order(loads: Sequence[Flow], section: Section) -> list[tuple[float, float
         (times.get(index, nothing)[0], max(times.get(job, nothing)[1] for job in (index, index + count)))
         for index in range(count)
     ]
-
-
-def _before(section: Section) -> dict[str, set[str]]:
-    """By stage, all stages whose results it needs, directly or not."""
-    found: dict[str, set[str]] = {stage.name: set() for stage in section.stages}
-    for stage in section.stages:
-        for stream in section.streams:
-            if stream.target == stage.name:
-                found[stage.name] |= {stream.source} | found[stream.source]
-    return found
 
 
 def _alone(
