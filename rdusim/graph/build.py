@@ -220,9 +220,7 @@ class GraphBuilder:
     def _tensor(self, name: str, dims: str, dtype: DType, role: Role) -> Value:
         return self._add_tensor(name, tuple(dims.split()), dtype, role)
 
-    def _add_tensor(
-        self, name: str, dims: tuple[str, ...], dtype: DType, role: Role, density: float = 1.0
-    ) -> Value:
+    def _add_tensor(self, name: str, dims: tuple[str, ...], dtype: DType, role: Role, density: float = 1.0) -> Value:
         known = self._tensors.get(name)
         shape = tuple(self.extents[label] for label in dims)
         tensor = TensorType(shape=shape, dtype=dtype, role=role, density=density)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 from rdusim.errors import OptionError, Problem, RdusimError
+from rdusim.graph.types import Phase, RunShape
 from rdusim.pipeline.request import GENERATE, RunRequest
 from rdusim.pipeline.stages import Cache, Observe, Stages
 from rdusim.program.distribute import distribute
@@ -102,6 +103,8 @@ def _bound(stages: Stages) -> float:
     plan = stages.plan
     ways = plan.parallelism or Parallelism()
     shape = plan.prefill() if plan.phase == GENERATE else stages.shape()
+    if stages.in_passes():
+        return _bound_of_step(stages, shape)
     costs = []
     for part in partition(stages.whole(shape), ways.pp, layer_costs(stages.whole(shape), stages.arch)):
         local = distribute(part.graph, replace(ways, dp=1) if plan.training is None else ways)
@@ -110,9 +113,29 @@ def _bound(stages: Stages) -> float:
     return max(plan.micro_batches * max(costs), sum(costs))
 
 
+def _bound_of_step(stages: Stages, shape: RunShape) -> float:
+    """Both ways of all micro-batches and one update, of a training step, by the stage that has most of them."""
+    plan, costs = stages.plan, [0.0] * stages.plan.ways.pp
+    for number, chunk in enumerate(stages.chunks(shape)):
+        for part, times in (
+            (chunk.forward, plan.micro_batches),
+            (chunk.backward, plan.micro_batches),
+            (chunk.update, 1),
+        ):
+            if part is not None:
+                each = layer_costs(part.graph, stages.arch)
+                seconds = sum(each[block.name] * block.repeats for block in part.graph.blocks)
+                costs[number % plan.ways.pp] += times * seconds
+    return max(costs)
+
+
 def _asked(request: RunRequest, ways: Parallelism) -> RunRequest:
     asked = replace(request, parallel=_text(ways))
-    return asked if ways.pp > 1 else replace(asked, micro_batches=None, pipeline_schedule=None, pipeline_chunks=None)
+    if ways.pp > 1:
+        return asked
+    accumulates = request.phase == Phase.TRAIN
+    count = request.micro_batches if accumulates else None
+    return replace(asked, micro_batches=count, pipeline_schedule=None, pipeline_chunks=None)
 
 
 def _text(ways: Parallelism) -> str:

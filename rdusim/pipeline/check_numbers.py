@@ -47,9 +47,12 @@ def _silent(_: str) -> None:
 def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> NumbersReport:
     """Execute what was asked for, small, and compare. Raises RdusimError for wrong input, not for wrong numbers."""
     stages = Stages(request, observe=observe)
+    if stages.plan.ways.pp > 1:
+        message, hint = "--check-numbers executes all layers on the same sockets", "leave pp out"
+        raise OptionError(Problem(field="--parallel", message=f"pp={stages.plan.ways.pp}: {message}", hint=hint))
     shapes = _shapes(stages)
     options = stages.lower_options()
-    options = replace(options, parallelism=choose_parallelism(stages.graph(shapes[0]), stages.arch, options))
+    options = replace(options, parallelism=choose_parallelism(stages.whole(shapes[0]), stages.arch, options))
     path, name = locate(request.model)
     with TemporaryDirectory() as folder:
         scaled: Mapping[str, int] = {}

@@ -34,6 +34,7 @@ DEFAULT_TRAINED: Final = 4096  # tokens of a sequence in training; less if the m
 DEFAULT_OUTPUT: Final = 128
 CONTIGUOUS: Final = "contiguous"
 PAGED: Final = "paged"
+TRAINED_ROUNDS: Final = 4  # micro-batches of a training step for each pipeline stage, where the batch has as many
 DEFAULT_BLOCK: Final = 16  # tokens of a block of a paged KV cache, as vLLM's
 DEFAULT_DRAFT: Final = 4  # tokens that a draft model proposes at once
 
@@ -155,9 +156,10 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
     """The plan of a request whose options have no problems (`option_problems`).
 
     `phases` is false for a graph whose shapes stand in its file. `positions`: how far the model's positions reach;
-    defaults stay below.
+    defaults stay below, and within what is compiled.
     """
     reach = positions if positions is not None else max(DEFAULT_PROMPT + DEFAULT_OUTPUT, DEFAULT_CONTEXT)
+    reach = min(reach, request.compiled_tokens or reach)
     fusion = Fusion(request.fusion)
     phase = request.phase or Phase.DECODE.value if phases else FORWARD
     by_default = Orchestration.HARDWARE if fusion is Fusion.FUSED else Orchestration.HOST
@@ -167,7 +169,7 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
     context = request.context_tokens or request.input_tokens or min(DEFAULT_CONTEXT, reach)
     ways = parse_parallel(request.parallel)[0]
     schedule = request.pipeline_schedule or ONE_F_ONE_B
-    by_stages = default_micro_batches(request.compiled_batch or request.batch or 1, ways or Parallelism(), schedule)
+    micro_batches = request.micro_batches or default_micro_batches(request)
     return Plan(
         phase=phase,
         batch=request.batch or 1,
@@ -179,14 +181,14 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
         fusion=fusion,
         orchestration=Orchestration(request.orchestration) if request.orchestration else by_default,
         kernel_looping=request.kernel_looping,
-        micro_batches=request.micro_batches or by_stages,
+        micro_batches=micro_batches,
         schedule=schedule,
         chunks=request.pipeline_chunks or (2 if schedule == INTERLEAVED else 1),
         compiled_tokens=request.compiled_tokens,
         compiled_batch=request.compiled_batch,
         draft_length=(request.draft_length or DEFAULT_DRAFT) if request.draft else 0,
         acceptance_rate=request.acceptance_rate,
-        training=train_options(request) if phase == Phase.TRAIN else None,
+        training=replace(train_options(request), micro_batches=micro_batches) if phase == Phase.TRAIN else None,
         routing_skew=request.routing_skew or 0.0,
     )
 
@@ -197,11 +199,18 @@ def train_options(request: RunRequest) -> TrainOptions:
     return TrainOptions(**said)
 
 
-def draft_of(request: RunRequest) -> RunRequest:
-    """The same request for the draft model alone: tensor parallelism over the same sockets."""
+def draft_of(request: RunRequest, plan: Plan) -> RunRequest:
+    """The same request for the draft model alone, lengths included: tensor parallelism over the same sockets.
+
+    Memory hints are about the model, not about its draft.
+    """
     return replace(
         request,
         model=request.draft or "",
+        input_tokens=plan.prompt,
+        context_tokens=plan.context,
+        output_tokens=plan.output,
+        memory_hints=None,
         draft=None,
         draft_length=None,
         acceptance_rate=None,
@@ -214,13 +223,20 @@ def draft_of(request: RunRequest) -> RunRequest:
     )
 
 
-def default_micro_batches(batch: int, ways: Parallelism, schedule: str) -> int:
-    """As many as there are pipeline stages, so that all work at once, or the most below that divide the batch."""
+def default_micro_batches(request: RunRequest) -> int:
+    """As many as there are pipeline stages, so that all work at once, or the most below that divide the batch.
+
+    In training up to four times as many: what waits at begin and end of a step is a smaller part of it.
+    """
+    ways = parse_parallel(request.parallel)[0] or Parallelism()
     if ways.pp == 1:
         return 1
-    share = batch // (ways.dp * ways.ep) or 1
-    fits = [count for count in range(1, ways.pp + 1) if share % count == 0]
-    return ways.pp if schedule == INTERLEAVED else max(fits)
+    replica = (request.compiled_batch or request.batch or 1) // ways.dp
+    share = replica // ways.ep or 1
+    most = TRAINED_ROUNDS * ways.pp if request.phase == Phase.TRAIN else ways.pp
+    interleaved = request.pipeline_schedule == INTERLEAVED
+    rounds = range(ways.pp if interleaved else 1, most + 1, ways.pp if interleaved else 1)
+    return max((count for count in rounds if share % count == 0 == replica % count), default=ways.pp)
 
 
 def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
@@ -231,6 +247,7 @@ def option_problems(request: RunRequest, *, phases: bool, engines: Collection[st
         *_choices(request, engines),
         *parse_parallel(request.parallel)[1],
         *_pipeline_problems(request),
+        *_round_problems(request),
         *_compiled_problems(request),
         *_draft_problems(request),
         *_training_problems(request),
@@ -363,11 +380,25 @@ def _training_problems(request: RunRequest) -> Iterator[Problem]:
     if request.dtype in DTYPES and request.dtype not in TRAINED_DTYPES:
         message = f"{request.dtype} is too narrow for gradients"
         yield Problem(field="--dtype", message=message, hint=f"one of {', '.join(TRAINED_DTYPES)}")
-    if (parse_parallel(request.parallel)[0] or Parallelism()).pp > 1:
-        message = "pp cuts a forward pass: training runs on tp, sp and dp"
-        yield Problem(field="--parallel", message=message, hint="leave pp out")
     if request.draft is not None:
         yield Problem(field="--draft", message="training drafts nothing", hint="leave the option out")
+
+
+def _round_problems(request: RunRequest) -> Iterator[Problem]:
+    """Micro-batches that an interleaved schedule cannot take, or the batch does not have."""
+    ways = parse_parallel(request.parallel)[0] or Parallelism()
+    if ways.pp == 1 or request.pipeline_schedule != INTERLEAVED:
+        return
+    count = request.micro_batches or default_micro_batches(request)
+    batch = request.compiled_batch or request.batch or 1
+    if count % ways.pp:
+        message = f"an interleaved schedule takes pp={ways.pp} micro-batches at a time, which does not divide {count}"
+        hint = f"a multiple of {ways.pp}, or --pipeline-schedule 1f1b"
+        yield Problem(field="--micro-batches", message=message, hint=hint)
+    elif request.micro_batches is None and batch % (ways.dp * count):
+        message = f"an interleaved schedule takes pp={ways.pp} micro-batches at a time, which batch {batch} has not"
+        hint = f"a multiple of {ways.pp * ways.dp}, or --pipeline-schedule 1f1b"
+        yield Problem(field="--batch", message=message, hint=hint)
 
 
 def _shape_problems(request: RunRequest) -> Iterator[Problem]:
@@ -396,8 +427,9 @@ def _pipeline_problems(request: RunRequest) -> Iterator[Problem]:
     if schedule is not None:
         yield from _choice("--pipeline-schedule", schedule, tuple(SCHEDULES))
     if ways.pp == 1 and request.parallel != AUTO:
+        accumulates = request.phase == Phase.TRAIN  # micro-batches one after the other, their gradients added up
         for name in ("micro_batches", "pipeline_schedule", "pipeline_chunks"):
-            if getattr(request, name) is not None:
+            if getattr(request, name) is not None and not (accumulates and name == "micro_batches"):
                 yield Problem(field=_flag(name), message="there is no pipeline", hint="--parallel pp=2 makes one")
     if (request.pipeline_chunks or 1) > 1 and schedule != INTERLEAVED:
         message = "only an interleaved schedule has several chunks of layers a stage"

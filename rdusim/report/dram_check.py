@@ -1,4 +1,4 @@
-"""Closed form against commands: share of the peak of every pattern, how far apart they are, and their documented JSON."""
+"""Closed form against commands: share of the peak of every pattern, how far apart they are, and the documented JSON."""
 
 from __future__ import annotations
 

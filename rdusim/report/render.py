@@ -156,15 +156,15 @@ def _reached(use: MemoryUse) -> RenderableType:
     """Peak, what is achieved of it, and what takes the rest."""
     if not use.efficiency or use.peak_bytes_per_second is None or use.bandwidth_utilization is None:
         return Group()
-    peak, busy = show(use.peak_bytes_per_second, "bandwidth"), use.efficiency[WAITING]
+    idle = max(0.0, 1.0 - use.efficiency[WAITING])
     lost = [
-        f"{cause.replace('_', ' ')} {show(1.0 - factor, 'share')}"
+        f"{show(1.0 - factor, 'share')} to {cause.replace('_', ' ')}"
         for cause, factor in use.efficiency.items()
         if cause != WAITING and factor < LEAST_LOSS
     ]
-    share, moving = show(use.bandwidth_utilization, "share"), show(min(1.0, busy), "share")
-    text = f"{use.tier}: {share} of {peak}: moves {moving} of the time"
-    return Padding(Text(f"{text}; then lost to {', '.join(lost)}" if lost else text, style="dim"), (0, 0, 0, 2))
+    share, peak = show(use.bandwidth_utilization, "share"), show(use.peak_bytes_per_second, "bandwidth")
+    text = f"{use.tier} reaches {share} of {peak}: it waits {show(idle, 'share')} of the time"
+    return Padding(Text(f"{text}, and loses {', '.join(lost)}" if lost else text, style="dim"), (0, 0, 0, 2))
 
 
 def _spilled(spill: Spill) -> Table:

@@ -95,6 +95,31 @@ def summed(parts: Sequence[tuple[float, Report]]) -> Spill | None:
     )
 
 
+def together_symbols(parts: Sequence[tuple[str, int, Spill]]) -> Spill:
+    """Of passes over the same memory: a place's name, how often a pass runs, what it finds far away.
+
+    A symbol that several passes of a place use lies there once; what they move adds up.
+    """
+    found: dict[tuple[str, str], SpilledSymbol] = {}
+    for place, times, spill in parts:
+        for symbol in spill.symbols:
+            there = found.get((place, symbol.name))
+            moved = times * symbol.transfer_bytes
+            found[place, symbol.name] = (
+                replace(symbol, transfer_bytes=moved)
+                if there is None
+                else replace(
+                    max(there, symbol, key=lambda each: each.bytes), transfer_bytes=there.transfer_bytes + moved
+                )
+            )
+    symbols = sorted(found.values(), key=lambda symbol: (-symbol.transfer_bytes, -symbol.bytes, symbol.name))
+    return Spill(
+        bytes=sum(symbol.bytes for symbol in symbols),
+        transfer_bytes=sum(symbol.transfer_bytes for symbol in symbols),
+        symbols=tuple(symbols),
+    )
+
+
 def together(parts: Sequence[Report], times: int) -> Spill | None:
     """Of the stages of a pipeline, each of which runs `times` times: sockets add up."""
     found = [report.spill for report in parts if report.spill is not None]

@@ -283,11 +283,12 @@ def place(timing: DramTiming, address: int) -> tuple[int, int]:
     block, within = divmod(address, timing.row * timing.bank_groups)
     group = within // min(REQUEST, timing.row) % timing.bank_groups
     row, bank = divmod(block * timing.bank_groups + group, timing.banks)
-    above = row
+    binary = not timing.banks & (timing.banks - 1)  # else exclusive or would lead beyond the banks
+    above = row if timing.banks > 1 else 0
     while above:
         above, digit = divmod(above, timing.banks)
-        bank ^= digit
-    return bank % timing.banks, row
+        bank = bank ^ digit if binary else (bank + digit) % timing.banks
+    return bank, row
 
 
 def busy(pending: float, servers: int) -> float:
