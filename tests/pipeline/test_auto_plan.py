@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 
 from rdusim.errors import OptionError, RdusimError
 from rdusim.pipeline import Cache, RunRequest, run
-from rdusim.pipeline.auto_plan import LISTED, SIMULATED, plans
+from rdusim.pipeline.auto_plan import AXES, LISTED, SIMULATED, _asked, _bound, plans
+from rdusim.pipeline.stages import Stages
 from rdusim.report.types import PlanUse, Report
 from tests.graph.tiny_models import LLAMA, write
 
 WIDE = {"hidden_size": 4096, "intermediate_size": 16384, "num_attention_heads": 32, "num_key_value_heads": 8}
-SOCKETS = 8
+SOCKETS = 4
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +41,9 @@ def found(request_: RunRequest, cache: Cache) -> Report:
 @pytest.fixture(scope="module")
 def tried(request_: RunRequest, cache: Cache) -> dict[str, Report | str]:
     """Every product of axes over the sockets: its report, or why there is none."""
-    from dataclasses import replace
-
     answers: dict[str, Report | str] = {}
     for ways in plans(SOCKETS):
-        text = ",".join(f"{axis}={getattr(ways, axis)}" for axis in ("tp", "pp", "ep", "dp", "sp"))
+        text = ",".join(f"{axis}={getattr(ways, axis)}" for axis in AXES)
         try:
             answers[text] = run(replace(request_, parallel=text), cache=cache)
         except RdusimError as error:
@@ -52,7 +52,7 @@ def tried(request_: RunRequest, cache: Cache) -> dict[str, Report | str]:
 
 
 def key(plan: PlanUse) -> str:
-    return ",".join(f"{axis}={plan.parallelism[axis]}" for axis in ("tp", "pp", "ep", "dp", "sp"))
+    return ",".join(f"{axis}={plan.parallelism[axis]}" for axis in AXES)
 
 
 @pytest.mark.parametrize("sockets", [1, 2, 8, 12, 64])
@@ -67,7 +67,7 @@ def test_plans_are_all_products_each_once(sockets: int) -> None:
 
 def test_the_best_plan_is_the_best_of_all(found: Report, tried: dict[str, Report | str]) -> None:
     times = {text: report.latency.total_seconds for text, report in tried.items() if isinstance(report, Report)}
-    assert len(times) >= 8
+    assert len(times) == 6  # tp, pp and dp: a dense model has no experts, and a step no second token
     assert found.latency.total_seconds == min(times.values())
     assert found.plans is not None
     assert times[key(found.plans[0])] == found.latency.total_seconds
@@ -100,28 +100,18 @@ def test_plans_that_are_refused_are_listed_with_the_reason(found: Report, tried:
     assert f"{kinds[False]} refused" in found.notes[-1]
 
 
-@pytest.mark.parametrize(
-    ("phase", "changes"), [("prefill", {"input_tokens": 16}), ("train", {"input_tokens": 16}), ("generate", {})]
-)
-def test_no_plan_beats_its_bound(phase: str, changes: dict[str, int], tmp_path: Path) -> None:
-    from rdusim.pipeline.auto_plan import _asked, _bound
-    from rdusim.pipeline.stages import Stages
-
-    path = write(tmp_path, LLAMA | WIDE | {"head_dim": 128, "vocab_size": 64})
-    asked = RunRequest(model=str(path), sockets=4, phase=phase, batch=4, output_tokens=None, **changes)
-    cache, checked = Cache(), 0
-    for ways in plans(4):
-        try:
+@pytest.mark.parametrize(("phase", "axes"), [("prefill", {"tp", "pp", "dp", "sp"}), ("train", {"tp", "pp"})])
+def test_no_plan_beats_its_bound(phase: str, axes: set[str], tmp_path: Path) -> None:
+    path = write(tmp_path, LLAMA | WIDE | {"head_dim": 128, "vocab_size": 64, "num_hidden_layers": 1})
+    asked = RunRequest(model=str(path), sockets=2, phase=phase, batch=2, input_tokens=16)
+    cache = Cache()
+    for ways in plans(2):
+        if any(getattr(ways, axis) > 1 for axis in axes):
             stages = Stages(_asked(asked, ways), cache=cache)
-            bound = _bound(stages)
-        except RdusimError:
-            continue
-        checked += 1
-        assert 0.0 < bound <= stages.report().latency.total_seconds, ways
-    assert checked >= 3
+            assert 0.0 < _bound(stages) <= stages.report().latency.total_seconds, ways
 
 
 def test_where_no_plan_is_legal_the_reasons_are_given(tmp_path: Path) -> None:
     path = write(tmp_path, LLAMA)
-    with pytest.raises(OptionError, match="no plan for 7 sockets is legal .tp=7: .*does not divide"):
+    with pytest.raises(OptionError, match=r"no plan for 7 sockets is legal \(tp=7: .*does not divide"):
         run(RunRequest(model=str(path), sockets=7, context_tokens=8, parallel="auto"))
