@@ -158,7 +158,7 @@ WRONG = [
     (("run", "llama-3.1-8b", "--parallel", "ep=2"), "has no experts to choose among"),
     (("run", "llama-3.1-8b", "--pipeline-schedule", "gpipe"), "there is no pipeline (--parallel pp=2 makes one)"),
     (("run", "toy-mlp", "--arch", "toy", "--parallel", "pp=2"), "has 1 layers to share out"),
-    (("run", "llama-3.1-8b", "--parallel", "pp=2", "--check-numbers"), "leave pp out"),
+    (("run", "llama-3.1-8b", "--parallel", "pp=2", "--check-numbers"), "executes tensor parallelism alone"),
     (("explain", "llama-3.1-8b", "--parallel", "auto"), "rdusim run --parallel auto finds it"),
     (("run", "llama-3.1-8b", "--context-tokens", "9", "--compiled-tokens", "8"), "8 tokens are compiled"),
     (("run", "llama-3.1-8b", "--draft", "llama-3.2-1b"), "--acceptance-rate: how often are drafted tokens accepted?"),

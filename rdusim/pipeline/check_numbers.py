@@ -47,9 +47,10 @@ def _silent(_: str) -> None:
 def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> NumbersReport:
     """Execute what was asked for, small, and compare. Raises RdusimError for wrong input, not for wrong numbers."""
     stages = Stages(request, observe=observe)
-    if stages.plan.ways.pp > 1:
-        message, hint = "--check-numbers executes all layers on the same sockets", "leave pp out"
-        raise OptionError(Problem(field="--parallel", message=f"pp={stages.plan.ways.pp}: {message}", hint=hint))
+    if others := {axis: count for axis, count in asdict(stages.plan.ways).items() if axis != "tp" and count > 1}:
+        said = ", ".join(f"{axis}={count}" for axis, count in others.items())
+        message, hint = "--check-numbers executes tensor parallelism alone", "leave out all but tp"
+        raise OptionError(Problem(field="--parallel", message=f"{said}: {message}", hint=hint))
     shapes = _shapes(stages)
     options = stages.lower_options()
     options = replace(options, parallelism=choose_parallelism(stages.whole(shapes[0]), stages.arch, options))

@@ -75,9 +75,9 @@ def test_a_training_step_takes_4096_tokens_or_what_positions_allow_and_mixed_pre
 
 
 def test_what_training_does_not_go_with_is_refused() -> None:
-    for given in ({"dtype": "int8"}, {"context_tokens": 9}, {"output_tokens": 9}):
-        (problem,) = problems(phase="train", **given)
-        assert problem.startswith("--" + next(iter(given)).replace("_", "-"))
+    for options in ({"dtype": "int8"}, {"context_tokens": 9}, {"output_tokens": 9}):
+        (problem,) = problems(phase="train", **options)
+        assert problem.startswith("--" + next(iter(options)).replace("_", "-"))
     assert len(problems(optimizer="sgd", recompute="full", precision="uniform")) == 3
 
 

@@ -93,6 +93,10 @@ class Sockets:
         if operator.kind == "all_reduce":
             assert operator.attributes["participants"] == self.ways
             return [self._reduced(str(operator.attributes["reduction"]), sent)] * self.ways
+        if operator.kind == "reduce_scatter":
+            (whole,) = self._reduced(str(operator.attributes["reduction"]), sent)
+            shape = self.cut.tensors[operator.outputs[0].tensor].shape
+            return [(part_of(whole, shape, rank, self.ways),) for rank in range(self.ways)]
         if operator.kind == "all_to_all":
             full = self.full.tensors[operator.inputs[0].tensor].shape
             whole = whole_of(parts, full, self.ways)

@@ -14,7 +14,7 @@ from rdusim.graph.types import RunShape
 from tests.sim.functional_cases import DECODE, FAMILIES, ONCE, PREFILL, Case, case, chain, small, streams
 
 SHAPES = {"prefill": PREFILL, "decode": DECODE}
-ON = {"mixtral": (1, 2), "deepseek_v3": (1, 2), "qwen3": (4,), "qwen3_moe": (2,), "gpt_oss": (2,)}  # the others on all
+ON = {"mixtral": (1, 2), "deepseek_v3": (2,), "qwen3": (4,), "qwen3_moe": (2,), "gpt_oss": (2,)}  # the others on all
 ENDS = {"gpt_oss": "decoder/full.attention.mix"}  # an operator behind which a section ends
 MACHINES = {1: ("toy", 2), 2: ("sn40l", 4), 4: ("sn40l", 4)}  # ways -> machine, least tiles
 
@@ -129,6 +129,26 @@ def test_parts_meet_before_an_operator_that_needs_the_whole(tmp_path: Path) -> N
     tried = case(load_graph(path, ONCE), {}, ways=4, machine="sn40l", least_tiles=4)
     kinds = [stage.collective.kind for stage in tried.mapping.program.sections[0].stages if stage.collective]
     assert kinds == ["all_gather"]
+    assert tried.differs() == []
+
+
+@pytest.mark.parametrize("label", ["m", "n"])
+def test_a_sum_is_scattered_and_read_in_parts(label: str, tmp_path: Path) -> None:
+    path = tmp_path / "scattering.yaml"
+    path.write_text(
+        "schema: rdusim-graph/1\nname: scattering\n"
+        "tensors:\n  x: {role: input, shape: [8, 16]}\n  w: {role: weight, shape: [16, 12]}\n"
+        "operators:\n  up:\n    do: linear x[m,k], w[k,n] -> c[m,n]\n    parallel: [k]\n"
+        f"    with: {{scatter: {label}}}\n  act: relu c[m,n] -> y[m,n]\n"
+    )
+    tried = case(load_graph(path, ONCE), {}, ways=4, machine="sn40l", least_tiles=2)
+    kinds = [
+        stage.collective.kind
+        for section in tried.mapping.program.sections
+        for stage in section.stages
+        if stage.collective
+    ]
+    assert kinds == ["reduce_scatter"]
     assert tried.differs() == []
 
 

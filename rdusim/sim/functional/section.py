@@ -13,7 +13,7 @@ from math import gcd
 from rdusim.arch.types import Arch
 from rdusim.dtypes import size_of
 from rdusim.errors import DeadlockError, Problem
-from rdusim.graph.types import Compute, Operator, OperatorGraph
+from rdusim.graph.types import Compute, Operand, Operator, OperatorGraph
 from rdusim.mapping.types import MappedSection
 from rdusim.net.place import groups_of
 from rdusim.program.types import MemoryStream, Stage, Stream
@@ -157,7 +157,7 @@ class SectionRun:
                 results = [reader.run(operator, ranges) for reader in readers]
             for reader, mine, arrays in zip(readers, made, results, strict=True):
                 for operand, array in zip(operator.outputs, arrays, strict=True):
-                    box = tuple(slice(*ranges[label]) for label in operand.dims)
+                    box = _box(operator, operand, ranges, array)
                     mine[operand.tensor] = array, box
                     reader.keep(operand.tensor, array, box)
         return made
@@ -260,3 +260,13 @@ class SectionRun:
                 + (f" for {', '.join(lacks)}" if lacks else "")
                 + (f" for room in {', '.join(full)}" if full else "")
             )
+
+
+def _box(operator: Operator, operand: Operand, ranges: Ranges, array: Array) -> Box:
+    """Where in its tensor a result lies. An axis that a collective scatters is never cut into tiles: a part is all."""
+    scattered = operator.attributes.get("scattered", ())
+    assert isinstance(scattered, tuple)
+    return tuple(
+        slice(0, extent) if label in scattered else slice(*ranges[label])
+        for label, extent in zip(operand.dims, array.shape, strict=True)
+    )
