@@ -47,6 +47,18 @@ BENCHMARKS: Final = (
         times=2.0,
         of="decode 8B",
     ),
+    Benchmark(name="decode 8B, SN50 x 8", arguments=("run", "llama-3.1-8b", "--arch", "sn50"), cpu_seconds=3.0),
+    Benchmark(
+        name="decode 8B, SN50 x 256",
+        arguments=("run", "llama-3.1-8b", "--arch", "sn50-x256", "--batch", "32", "--parallel", "tp=8,dp=8,pp=4"),
+        times=2.0,
+        of="decode 8B, SN50 x 8",
+    ),
+    Benchmark(
+        name="decode DeepSeek-V3, 16",
+        arguments=("run", "deepseek-v3", "--arch", "sn40l-x16", "--phase", "decode"),
+        cpu_seconds=4.0,
+    ),
     Benchmark(
         name="discrete, prefill 8B 4096",
         arguments=("run", "llama-3.1-8b", "--phase", "prefill", "--input-tokens", "4096", "--engine", "discrete"),

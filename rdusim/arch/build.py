@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from rdusim.arch.source import Place, Scalar, Table
+from rdusim.arch.source import KIND, Place, Scalar, Table
 from rdusim.errors import Problem
 from rdusim.units import Cycles, Seconds, dimension_of, example, parse
 
@@ -38,9 +39,19 @@ def _fields(cls: type[Any]) -> Mapping[str, tuple[Any, bool]]:
     """Field -> its type, and whether it has to be given."""
     hints = get_type_hints(cls)
     return {
-        field.name: (hints[field.name], field.default is MISSING and field.default_factory is MISSING)
+        field.name: (_given(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)
         for field in fields(cls)
     }
+
+
+def _needs(cls: type[Any]) -> list[str]:
+    return [name for name, (_, must) in _fields(cls).items() if must]
+
+
+def _given(hint: Any) -> Any:
+    """What a field that may be left out (`X | None`) is when it is given."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if get_origin(hint) in (Union, UnionType) else hint
 
 
 class _Builder:
@@ -52,7 +63,7 @@ class _Builder:
     def group(self, cls: type[Any], table: Table, path: str, **given: object) -> Any | None:
         """An object of dataclass `cls`; `given` are fields that the file does not spell out."""
         known = {name: field for name, field in _fields(cls).items() if name not in given}
-        required = [name for name, (_, must) in known.items() if must]
+        required = [name for name in _needs(cls) if name in known]
         self._unknown(table, path, [*known])
         if self.whole:
             self._missing(table, path, required)
@@ -74,6 +85,10 @@ class _Builder:
                 return None
             if not nested:
                 return self._scalar(hint, source, path)
+            if is_dataclass(hint) and _needs(cast("type[Any]", hint)) == [KIND]:
+                # Of a group that needs nothing but its kind, the kind's name says it all.
+                kind = self._name(source, path)
+                return None if kind is None else cast("type[Any]", hint)(kind=kind)
             self._refuse(source.place, path, f"{source.text!r} stands where a group of fields is wanted")
             return None
         if is_dataclass(hint):
@@ -96,7 +111,9 @@ class _Builder:
                 self._value(cls, source, inner)
             elif (value := self.group(cls, source, inner, name=name)) is not None:
                 made.append(value)
-        return self._checked(tuple(made), table, path) if made or not table.keys else None
+        found = self._checked(tuple(made), table, path) if made or not table.keys else None
+        # Without all its links a system would be called unconnected.
+        return found if len(made) == len(table.keys) else None
 
     def _named(self, hint: Any, table: Table, path: str) -> dict[str, object] | None:
         found = {

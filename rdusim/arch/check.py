@@ -7,7 +7,8 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
-from rdusim.arch.types import Agcu, Arch, DramTiming, MemoryTier, Pcu, Pmu, Socket, Tile
+from rdusim.arch.check_system import system_problems
+from rdusim.arch.types import Agcu, Arch, DramTiming, MemoryTier, Pcu, Pmu, Socket, System, Tile
 from rdusim.dtypes import SIZE
 from rdusim.errors import Problem
 from rdusim.units import show
@@ -21,10 +22,10 @@ def check(arch: Arch) -> list[Problem]:
 def check_part(part: object) -> list[Problem]:
     """Broken invariants of one part itself, not of the parts inside it; fields are relative to the part.
 
-    A tuple is the memory of a socket.
+    A tuple of tiers is the memory of a socket.
     """
     if isinstance(part, tuple):
-        return list(_memory(part))
+        return list(_memory(part)) if all(isinstance(tier, MemoryTier) for tier in part) else []
     checked = _CHECKS.get(type(part))
     return [] if checked is None else list(checked(part))
 
@@ -96,6 +97,30 @@ def _timing(timing: DramTiming) -> Iterator[Problem]:
         lasts, interval = show(timing.refresh_time, "time"), show(timing.refresh_interval, "time")
         message = f"a refresh lasts {lasts} and is due every {interval}: no time is left to transfer"
         yield Problem(field="refresh_time", message=message, hint="it must be shorter than refresh_interval")
+    yield from _commands(timing)
+
+
+def _commands(timing: DramTiming) -> Iterator[Problem]:
+    """Times of a bank that are parts of others, and banks and batches that come out even."""
+    if timing.banks % timing.bank_groups:
+        message = f"{timing.bank_groups} bank groups do not divide {timing.banks} banks"
+        yield Problem(field="bank_groups", message=message, hint="use a divisor of banks")
+    if timing.row_to_column + timing.precharge > timing.row_cycle:
+        parts = f"{show(timing.row_to_column, 'time')} (tRCD) and {show(timing.precharge, 'time')} (tRP)"
+        message = f"{show(timing.row_cycle, 'time')} (tRC) has no room for {parts}"
+        hint = "tRC = tRAS + tRP, and a row stays open for tRCD at least"
+        yield Problem(field="row_cycle", message=message, hint=hint)
+    if timing.row_to_row_same_group and timing.row_to_row_same_group < timing.row_to_row:
+        same, other = show(timing.row_to_row_same_group, "time"), show(timing.row_to_row, "time")
+        message = f"{same} within a bank group (tRRD_L) is less than {other} between two (tRRD_S)"
+        yield Problem(field="row_to_row_same_group", message=message, hint="it must not be less than row_to_row")
+    if timing.four_activates > timing.refresh_interval > 0.0:
+        window = show(timing.four_activates, "time")
+        message = f"a window of {window} (tFAW) is longer than from refresh to refresh"
+        yield Problem(field="four_activates", message=message, hint="it is some 10 ns")
+    if 0 < timing.write_batch < timing.burst:
+        message = f"a batch of {show(timing.write_batch, 'size')} is less than a burst"
+        yield Problem(field="write_batch", message=message, hint="use several bursts, or leave it out")
 
 
 def _tier(tier: MemoryTier) -> Iterator[Problem]:
@@ -120,8 +145,6 @@ def _tier(tier: MemoryTier) -> Iterator[Problem]:
 
 def _memory(tiers: tuple[MemoryTier, ...]) -> Iterator[Problem]:
     """Nearest first: allocation walks the tiers and spills to the next, which must be slower and larger."""
-    if not tiers:
-        yield Problem(message="a socket needs at least one memory tier")
     for near, far in pairwise(tiers):
         if far.bandwidth > near.bandwidth or far.capacity < near.capacity:
             yield Problem(
@@ -136,6 +159,8 @@ def _memory(tiers: tuple[MemoryTier, ...]) -> Iterator[Problem]:
 
 
 def _socket(socket: Socket) -> Iterator[Problem]:
+    if not socket.memory:
+        yield Problem(field="memory", message="a socket needs at least one memory tier")
     if not 0 < socket.placeable <= 1:
         message = f"{socket.placeable:g} is no share"
         yield Problem(field="placeable", message=message, hint="above 0 and at most 1, such as 0.9")
@@ -152,4 +177,5 @@ _CHECKS: Final[Mapping[type, Any]] = {
     DramTiming: _timing,
     MemoryTier: _tier,
     Socket: _socket,
+    System: system_problems,
 }

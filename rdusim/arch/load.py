@@ -12,6 +12,7 @@ from typing import Final
 from rdusim.arch.build import build
 from rdusim.arch.check import check_part
 from rdusim.arch.merge import merge, override
+from rdusim.arch.presets import with_presets
 from rdusim.arch.source import Place, Scalar, Table, leaves, read_table
 from rdusim.arch.types import Arch
 from rdusim.errors import ArchError, Problem
@@ -96,7 +97,8 @@ def _read_chain(path: Path, shown: str, chain: tuple[Path, ...]) -> tuple[Table,
     if not table.items:
         return table, problems, False
     problems += _schema_problems(table)
-    own = _without(table, "schema", "extends")
+    own, wrong = with_presets(_without(table, "schema", "extends"))
+    problems += wrong
     if "extends" not in table.keys:
         return own, problems, True
     try:

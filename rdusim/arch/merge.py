@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 
-from rdusim.arch.source import Place, Scalar, Table, leaves
+from rdusim.arch.source import KIND, Place, Scalar, Table, leaves
 from rdusim.errors import Problem
 
 
@@ -14,7 +14,7 @@ def merge(base: Table, child: Table) -> Table:
     """`child` laid over `base`: tables are merged, values replaced, and `key: null` takes a key of the base away.
 
     Keys keep the base's order and new ones follow, except where the child names every key of the base: then its order
-    holds (memory tiers are ordered).
+    holds (memory tiers are ordered). A table of another `kind` takes the place of the base's.
     """
     merged: dict[str, Scalar | Table] = {}
     removed = {key for key, value in child.items.items() if key in base.items and _is_null(value)}
@@ -23,7 +23,7 @@ def merge(base: Table, child: Table) -> Table:
         below, above = base.items.get(key), child.items.get(key)
         if key in removed:
             continue
-        if isinstance(below, Table) and isinstance(above, Table):
+        if isinstance(below, Table) and isinstance(above, Table) and not _another_kind(below, above):
             merged[key] = merge(below, above)
         elif above is not None:
             merged[key] = above
@@ -34,7 +34,10 @@ def merge(base: Table, child: Table) -> Table:
 
 
 def override(table: Table, settings: Iterable[str]) -> tuple[Table, list[Problem]]:
-    """The tree with `path=value` settings put in, in order, and what is wrong with them. A path must exist."""
+    """The tree with `path=value` settings put in, in order, and what is wrong with them. A path must exist.
+
+    A group that has a `kind` may be set to the name of another kind.
+    """
     problems: list[Problem] = []
     for setting in settings:
         path, equals, text = (part.strip() for part in setting.partition("="))
@@ -43,13 +46,19 @@ def override(table: Table, settings: Iterable[str]) -> tuple[Table, list[Problem
             problems.append(place.problem("not of the form path=value", hint="such as socket.clock=1.5GHz"))
         elif (old := _find(table, path)) is None:
             problems.append(place.problem("there is no such value", hint=_nearest(path, table)))
-        elif isinstance(old, Table):
+        elif isinstance(old, Table) and KIND not in old.items:
             inside = ", ".join(old.items)
             problems.append(place.problem(f"{path} is a group, not a value", hint=f"name one of its fields: {inside}"))
         else:
             new = Scalar(text=text, kind="str", quoted=False, place=place, note="")
             table = _put(table, path.split("."), new)
     return table, problems
+
+
+def _another_kind(below: Table, above: Table) -> bool:
+    """Fields of one kind of thing mean nothing to another."""
+    old, new = below.items.get(KIND), above.items.get(KIND)
+    return isinstance(old, Scalar) and isinstance(new, Scalar) and old.text != new.text
 
 
 def _is_null(value: Scalar | Table) -> bool:

@@ -10,6 +10,7 @@ import yaml
 
 from rdusim.errors import Problem
 
+KIND: Final = "kind"  # the field that says which kind of thing a group of fields describes
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG: Final = "tag:yaml.org,2002:"
 _DEEP: Final = 1000  # brackets or columns: beyond, only the pure Python parser is safe, libyaml's overruns the stack

@@ -99,15 +99,39 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DramTiming:
-    """What a channel loses: bytes of a burst and of a row, and JEDEC-style times."""
+    """One channel of a memory: its shape, and the least times between its commands. JEDEC's symbols stand beside.
+
+    Banks lie in `bank_groups` in turn. What is 0 does not bind. tRAS is `row_cycle` - `precharge`; tCCD_S is the time
+    of a burst. Latencies count from a column command to its data. `queue`: requests of one direction among which the
+    controller chooses; `write_batch`: bytes of writes that it gathers before the bus turns, 0 for a row of every bank.
+    """
 
     burst: Bytes
     row: Bytes
     banks: int
-    row_cycle: Seconds
-    refresh_interval: Seconds
-    refresh_time: Seconds
-    turnaround: Seconds
+    row_cycle: Seconds  # tRC: ACT to ACT of one bank
+    refresh_interval: Seconds  # tREFI
+    refresh_time: Seconds  # tRFC, all banks
+    bank_groups: int = 1
+    precharge: Seconds = Seconds(0.0)  # tRP: PRE to ACT
+    row_to_column: Seconds = Seconds(0.0)  # tRCD: ACT to RD or WR
+    column_same_group: Seconds = Seconds(0.0)  # tCCD_L: column to column in one bank group
+    row_to_row: Seconds = Seconds(0.0)  # tRRD_S: ACT to ACT of other bank groups
+    row_to_row_same_group: Seconds = Seconds(0.0)  # tRRD_L
+    four_activates: Seconds = Seconds(0.0)  # tFAW: window of four ACT
+    read_to_precharge: Seconds = Seconds(0.0)  # tRTP
+    write_recovery: Seconds = Seconds(0.0)  # tWR: last written data to PRE
+    read_latency: Seconds = Seconds(0.0)  # CL
+    write_latency: Seconds = Seconds(0.0)  # CWL
+    write_to_read: Seconds = Seconds(0.0)  # tWTR_L: last written data to RD
+    read_to_write: Seconds = Seconds(0.0)  # tRTW, what of it lies between the data of a read and of a write
+    queue: int = 64
+    write_batch: Bytes = Bytes(0)
+
+    @property
+    def batch(self) -> Bytes:
+        """Bytes of writes that are gathered before the bus turns."""
+        return self.write_batch or Bytes(self.row * self.banks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +194,36 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A link of a custom layout, each way. `name`: the two nodes it joins, such as 0-1. None: as `system.link`."""
+
+    name: str
+    bandwidth: BytesPerSecond | None = None
+    latency: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How sockets are joined: `kind` names an entry of arch.layout; the other fields belong to one kind each.
+
+    torus: `dims`, such as 4x4. two_level: `node` sockets each, joined as `inner`; each socket with its counterparts in
+    the other nodes, at most `nodes` of them, as `outer`, over `outer_link` (None: as `system.link`), which takes
+    `outer_ports` ports. custom: `links`; `switches` are the nodes behind the sockets.
+    """
+
+    kind: str
+    dims: str | None = None
+    node: int | None = None
+    nodes: int | None = None
+    inner: str = "full_mesh"
+    outer: str = "ring"
+    outer_link: Link | None = None
+    outer_ports: int = 1
+    switches: int | None = None
+    links: tuple[Edge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """The x86 host: its link to each socket."""
 
@@ -179,12 +233,13 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """Sockets and how they are joined. `topology` names an entry of net.topology; `link` is one edge of it."""
+    """Sockets and how they are joined. `link`: one edge of the layout. `ports`: of a socket, if known."""
 
     sockets: int
-    topology: str
+    topology: Layout
     link: Link
     host: Host
+    ports: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,8 +35,21 @@ if TYPE_CHECKING:
     metavar="FILE.svg",
     help="Draw a section on the chip instead: its stages, and the load of every link.  [section: the widest]",
 )
+@click.option(
+    "--memory-map",
+    "map_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Draw memory over the program instead: a panel for each tier, every buffer over its sections and addresses.",
+)
 def command(
-    after: str, section: str | None, as_json: bool, output: Path | None, floorplan_file: Path | None, **values: Any
+    after: str,
+    section: str | None,
+    as_json: bool,
+    output: Path | None,
+    floorplan_file: Path | None,
+    map_file: Path | None,
+    **values: Any,
 ) -> None:
     """Show what a run of MODEL is made of.
 
@@ -47,8 +60,17 @@ def command(
     check_writable(output, "--output")
     from rdusim.pipeline import Stages
 
+    if map_file is not None:
+        _check_drawing(map_file, "--memory-map", after, as_json=as_json, output=output)
+        if floorplan_file is not None or section is not None:
+            message, hint = "one drawing of the whole program at a time", "leave out --floorplan and --section"
+            raise OptionError(Problem(field="--memory-map", message=message, hint=hint))
+        with progress() as observe:
+            drawing = _memory_map(Stages(request_of(values), observe=observe), after)
+        write_file(map_file, drawing.encode())
+        return
     if floorplan_file is not None:
-        _check_floorplan(floorplan_file, after, as_json=as_json, output=output)
+        _check_drawing(floorplan_file, "--floorplan", after, as_json=as_json, output=output)
         with progress() as observe:
             drawing = _floorplan(Stages(request_of(values), observe=observe), after, section)
         write_file(floorplan_file, drawing.encode())
@@ -79,21 +101,34 @@ def _explained(stages: Stages, after: str, section: str | None) -> Object:
     return after_simulate(stages.trace(shape), program, section)
 
 
-def _check_floorplan(path: Path, after: str, *, as_json: bool, output: Path | None) -> None:
+def _check_drawing(path: Path, flag: str, after: str, *, as_json: bool, output: Path | None) -> None:
     """Raises OptionError, all problems at once, before the work."""
     found = []
     if path.suffix != ".svg":
         message = f"{path.name} has no known ending"
-        found.append(Problem(field="--floorplan", message=message, hint="a floorplan is written as .svg"))
+        found.append(Problem(field=flag, message=message, hint="a drawing is written as .svg"))
     if after == "lower":
         message = "after lower nothing has a place yet"
-        found.append(Problem(field="--floorplan", message=message, hint="choose --after map or --after simulate"))
+        found.append(Problem(field=flag, message=message, hint="choose --after map or --after simulate"))
     if as_json or output is not None:
-        message = "nothing is printed beside a floorplan"
-        found.append(Problem(field="--floorplan", message=message, hint="leave out --json and --output"))
+        message = "nothing is printed beside a drawing"
+        found.append(Problem(field=flag, message=message, hint="leave out --json and --output"))
     if found:
         raise OptionError(*found)
-    check_writable(path, "--floorplan")
+    check_writable(path, flag)
+
+
+def _memory_map(stages: Stages, after: str) -> str:
+    """The drawing; after `map` all sections are equally wide, after `simulate` as wide as they take."""
+    from rdusim.report.memory_map import memory_map
+    from rdusim.report.render import asked
+
+    shape = stages.shape()
+    mapping = stages.mapping(shape)
+    if after == "map":
+        return memory_map(mapping, stages.arch, title=mapping.program.name)
+    said = asked(stages.report().setting)
+    return memory_map(mapping, stages.arch, title=mapping.program.name, asked=said, trace=stages.trace(shape))
 
 
 def _floorplan(stages: Stages, after: str, section: str | None) -> str:

@@ -79,6 +79,8 @@ def _print_summary(summary: ModelSummary, console: Console) -> None:
 
     console.print(f"{summary.name}, family {summary.family}, {summary.file}", soft_wrap=True)
     console.print(f"{show(summary.parameters, 'count')} parameters in {show(summary.weight_bytes, 'size')}")
+    if summary.active_parameters < summary.parameters:
+        console.print(f"a token meets {show(summary.active_parameters, 'count')} of them")
     console.print(f"KV cache: {show(summary.kv_bytes_per_token, 'size')} a token")
     console.print(f"{show(summary.macs_per_token, 'count')} MACs a token")
     for name, operators, repeats in summary.blocks:

@@ -45,6 +45,16 @@ _OPTIONS: Final = (
     click.option("--draft", metavar="MODEL", help="Draft model of speculative decoding."),
     click.option("--draft-length", type=int, metavar="N", help="Tokens drafted in a round.  [default: 4]"),
     click.option("--acceptance-rate", type=float, metavar="0..1", help="Chance that a drafted token is accepted."),
+    click.option("--optimizer", metavar="adamw|sgd", help="Of a training step.  [default: adamw]"),
+    click.option(
+        "--recompute", metavar="none|selective|full", help="Activations that training computes again.  [default: none]"
+    ),
+    click.option(
+        "--precision", metavar="mixed|uniform", help="Whether training keeps fp32 weights too.  [default: mixed]"
+    ),
+    click.option(
+        "--routing-skew", type=float, metavar="X", help="Zipf exponent of how popular experts are.  [default: 0]"
+    ),
     click.option("--fusion", default="fused", metavar="fused|unfused", show_default=True),
     click.option("--cut-after", multiple=True, metavar="OPERATOR", help="End a section behind it; repeatable."),
     click.option(
@@ -55,6 +65,11 @@ _OPTIONS: Final = (
         default=False,
         help="Let the next section's weights run ahead while one drains.",
     ),
+    click.option(
+        "--kv-cache", default="contiguous", metavar="contiguous|paged", show_default=True, help="How it lies in memory."
+    ),
+    click.option("--kv-block", type=int, metavar="N", help="Tokens of a block of a paged KV cache.  [default: 16]"),
+    click.option("--memory-hints", metavar="FILE.yaml", help="Symbols, and the tier of memory that each must lie in."),
     click.option("--engine", default="steady", metavar="steady|discrete|cycle", show_default=True),
     click.option(
         "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a field of the machine; repeatable."

@@ -11,6 +11,7 @@ from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress
 from rdusim.errors import OptionError, Problem
 
 ENGINES: Final = "engines"
+DRAM: Final = "dram"
 FOUND: Final = 1  # exit code: a limit is broken
 
 
@@ -30,12 +31,15 @@ def command(names: tuple[str, ...], as_json: bool, output: Path | None, update: 
     """Predict published results, and print the errors; exit code 1 if an accepted limit is broken.
 
     Sets: published (all of them), machine, intensity, fusion, kernels, decoder, generation; and engines, which compares
-    the engines with each other on every microbenchmark and every shipped model.
+    the engines with each other on every microbenchmark and every shipped model; and dram, which compares the closed
+    form of a memory's efficiency with its commands.
     """
     check_writable(output, "--output")
     check_writable(update, "--update")
     if ENGINES in names:
         return _engines(names, as_json, output, update)
+    if DRAM in names:
+        return _dram(names, as_json, output, update)
     if update is not None and names:
         raise OptionError(Problem(field="--update", message="wants every set", hint="leave --set out"))
     page = _read(update)
@@ -44,7 +48,7 @@ def command(names: tuple[str, ...], as_json: bool, output: Path | None, update: 
     from rdusim.pipeline.validate import validate
     from rdusim.report.render_validate import print_validation, updated
 
-    rows = select(ROWS, names or (PUBLISHED,), others=(ENGINES,))
+    rows = select(ROWS, names or (PUBLISHED,), others=(ENGINES, DRAM))
     with progress() as observe:
         validation = validate(rows, observe=observe)
     if is_json(as_json, output):
@@ -79,6 +83,31 @@ def _engines(names: tuple[str, ...], as_json: bool, output: Path | None, update:
         emit(json_text(json_of(check)), output)
     else:
         emit_rich(lambda console: print_cross_check(check, console), output)
+    if update is not None:
+        write_file(update, between_markers(page, markdown(check)).encode())
+    return FOUND if check.failed else 0
+
+
+def _dram(names: tuple[str, ...], as_json: bool, output: Path | None, update: Path | None) -> int:
+    """`--set dram`: patterns instead of runs, so it stands alone."""
+    if len(set(names)) > 1:
+        raise OptionError(
+            Problem(field="--set", message="dram is no set of published targets", hint="ask for it alone")
+        )
+    page = _read(update)
+    from rdusim.pipeline.dram_check import dram_check
+    from rdusim.report.dram_check import as_json as json_of
+    from rdusim.report.dram_check import markdown, print_dram_check
+    from rdusim.report.render_validate import between_markers
+
+    with progress() as observe:
+        check = dram_check(observe=observe)
+    if is_json(as_json, output):
+        from rdusim.report.export import json_text
+
+        emit(json_text(json_of(check)), output)
+    else:
+        emit_rich(lambda console: print_dram_check(check, console), output)
     if update is not None:
         write_file(update, between_markers(page, markdown(check)).encode())
     return FOUND if check.failed else 0

@@ -45,6 +45,8 @@ def default_access(kind: str, operands: Sequence[tuple[tuple[str, ...], bool]]) 
     every label of the widest operand and hold what is broadcast.
     """
     spec = SPECS[kind]
+    if spec.gathers and spec.compute is Compute.SYSTOLIC:
+        return (Access.GATHERED, Access.STREAMED, *(Access.RESIDENT for _ in operands[2:]))
     if spec.gathers:
         return (Access.GATHERED, *(Access.STREAMED for _ in operands[1:]))
     if spec.compute is Compute.MOVE:
@@ -71,11 +73,20 @@ class GraphBuilder:
         self.dtype: DType = shape.dtype
         self.extents = extents
         self.parameters = 0
+        self.active_parameters = 0
         self._operators: list[Operator] = []
         self._tensors: dict[str, TensorType] = {}
         self._blocks: list[Block] = []
         self._block = ""
+        self._part = ""
         self._repeats = 1
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Names inside are `<block>/<part>.<operator>`: one of the layers that a block consists of."""
+        self._part = f"{name}."
+        yield
+        self._part = ""
 
     @contextmanager
     def block(self, name: str, repeats: int = 1) -> Iterator[dict[str, str]]:
@@ -95,14 +106,17 @@ class GraphBuilder:
         """A read-only table, the same for all repeats; asked for twice, it is the same tensor."""
         return self._tensor(name, dims, dtype, Role.CONSTANT)
 
-    def weight(self, name: str, dims: str) -> Value:
-        value = self._tensor(f"{self._block}/{name}", dims, self.dtype, Role.WEIGHT)
-        self.parameters += self._repeats * prod(self.extents[label] for label in value.dims)
+    def weight(self, name: str, dims: str, density: float = 1.0, used: tuple[int, int] = (1, 1)) -> Value:
+        """`used`: the share of it that one token meets, as (part, whole)."""
+        value = self._add_tensor(self._named(name), tuple(dims.split()), self.dtype, Role.WEIGHT, density)
+        elements = self._repeats * prod(self.extents[label] for label in value.dims)
+        self.parameters += elements
+        self.active_parameters += elements * used[0] // used[1]
         return value
 
     def past(self, name: str, dims: str) -> Value:
         """Cached entries of earlier steps."""
-        return self._tensor(f"{self._block}/{name}", dims, self.dtype, Role.KV_CACHE)
+        return self._tensor(self._named(name), dims, self.dtype, Role.KV_CACHE)
 
     def op(
         self,
@@ -117,11 +131,28 @@ class GraphBuilder:
         attributes: Mapping[str, Scalar] | None = None,
     ) -> Value:
         """Add an operator; without `out` the result has the labels of the first input, without `dtype` its format."""
-        name = f"{self._block}/{name}"
-        dims = tuple(out.split()) if out is not None else inputs[0].dims
-        labels = dict.fromkeys([*dims, *(label for value in inputs for label in value.dims)])
+        dims = out if out is not None else " ".join(inputs[0].dims)
+        results = {"": (dims, dtype or inputs[0].dtype)}
+        return self.several(kind, name, inputs, results, role=role, parallel=parallel, attributes=attributes)[0]
+
+    def several(
+        self,
+        kind: str,
+        name: str,
+        inputs: Sequence[Value],
+        outs: Mapping[str, tuple[str, DType]],
+        *,
+        role: Role = Role.ACTIVATION,
+        parallel: tuple[str, ...] = (),
+        attributes: Mapping[str, Scalar] | None = None,
+    ) -> list[Value]:
+        """Add an operator with results `<name><key>` of these labels and formats."""
+        name = self._named(name)
+        results = [
+            self._add_tensor(f"{name}{key}", tuple(dims.split()), dtype, role) for key, (dims, dtype) in outs.items()
+        ]
+        labels = dict.fromkeys(label for value in (*results, *inputs) for label in value.dims)
         access = default_access(kind, [(value.dims, value.fixed) for value in inputs])
-        result = self._add_tensor(name, dims, dtype or inputs[0].dtype, role)
         self._operators.append(
             Operator(
                 name=name,
@@ -131,12 +162,12 @@ class GraphBuilder:
                     Operand(tensor=value.tensor, dims=value.dims, access=how)
                     for value, how in zip(inputs, access, strict=True)
                 ),
-                outputs=(Operand(tensor=name, dims=dims),),
+                outputs=tuple(Operand(tensor=value.tensor, dims=value.dims) for value in results),
                 attributes=attributes or {},
                 parallel=parallel,
             )
         )
-        return result
+        return results
 
     def cast(self, name: str, x: Value, dtype: DType) -> Value:
         """Change the number format; PyTorch launches nothing when it is that format already."""
@@ -160,7 +191,7 @@ class GraphBuilder:
         of its own behind them, or it would be added once per socket.
         """
         attributes: Mapping[str, Scalar] = {"sparsity": sparsity} if sparsity else {}
-        inputs = [x, self.weight(f"{name}.weight", weight)]
+        inputs = [x, self.weight(f"{name}.weight", weight, 1.0 - sparsity)]
         if bias is not None and not partial:
             inputs.append(self.weight(f"{name}.bias", bias))
         result = self.op("linear", name, inputs, out, dtype=self.dtype, parallel=parallel, attributes=attributes)
@@ -176,18 +207,23 @@ class GraphBuilder:
             tensors=self._tensors,
             blocks=tuple(self._blocks),
             parameters=self.parameters,
+            active_parameters=self.active_parameters,
             batch=shape.batch,
             tokens=shape.batch * (1 if shape.phase is Phase.DECODE else shape.query_tokens),
             batch_label="b",
             token_label="s",
         )
 
+    def _named(self, name: str) -> str:
+        return f"{self._block}/{self._part}{name}"
+
     def _tensor(self, name: str, dims: str, dtype: DType, role: Role) -> Value:
         return self._add_tensor(name, tuple(dims.split()), dtype, role)
 
-    def _add_tensor(self, name: str, dims: tuple[str, ...], dtype: DType, role: Role) -> Value:
+    def _add_tensor(self, name: str, dims: tuple[str, ...], dtype: DType, role: Role, density: float = 1.0) -> Value:
         known = self._tensors.get(name)
-        tensor = TensorType(shape=tuple(self.extents[label] for label in dims), dtype=dtype, role=role)
+        shape = tuple(self.extents[label] for label in dims)
+        tensor = TensorType(shape=shape, dtype=dtype, role=role, density=density)
         assert known is None or (known == tensor and role is Role.CONSTANT), f"tensor {name} is made twice"
         self._tensors[name] = tensor
         return Value(tensor=name, dims=dims, dtype=dtype, fixed=role in (Role.WEIGHT, Role.CONSTANT))

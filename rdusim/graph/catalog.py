@@ -42,6 +42,7 @@ class ModelSummary:
     file: Path
     layers: int
     parameters: int
+    active_parameters: int  # that one token meets: of a mixture of experts fewer
     weight_bytes: Bytes
     kv_bytes_per_token: Bytes
     blocks: tuple[tuple[str, int, int], ...]  # name, operators, repeats
@@ -65,8 +66,9 @@ def describe(path_or_name: str | Path) -> ModelSummary:
         name=name,
         family=read_settings(path).model_type if config else "yaml",
         file=path,
-        layers=_layers(graph),
+        layers=read_settings(path).size("num_hidden_layers") if config else _layers(graph),
         parameters=graph.parameters,
+        active_parameters=graph.active_parameters or graph.parameters,
         weight_bytes=_bytes_of(graph, Role.WEIGHT, produced=False),
         kv_bytes_per_token=_bytes_of(graph, Role.KV_CACHE, produced=True),
         blocks=tuple((block.name, len(block.operators), block.repeats) for block in graph.blocks),
@@ -88,7 +90,8 @@ def _row(name: str) -> ModelRow:
         row = ModelRow(name=name, family=settings.model_type, layers=None, parameters=None)
         return replace(row, layers=layers if isinstance(layers, int) else None, problem=unsupported(settings))
     graph = family_of(settings).build(settings, name, PROBE)
-    return ModelRow(name=name, family=settings.model_type, layers=_layers(graph), parameters=graph.parameters)
+    layers = settings.size("num_hidden_layers")
+    return ModelRow(name=name, family=settings.model_type, layers=layers, parameters=graph.parameters)
 
 
 def _layers(graph: OperatorGraph) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import inf
 
 from rdusim.errors import GraphError, Problem
 from rdusim.graph.ops import SPECS, spec_of
@@ -53,7 +54,18 @@ def check_shape(shape: RunShape) -> None:
     if not problems and shape.phase is Phase.TRAIN and shape.query_tokens < shape.context_tokens:
         message = "training has no cached context"
         problems.append(Problem(message=message, field="context_tokens", hint="make it query_tokens"))
+    problems.extend(_routing_problems(shape))
     if problems:
+        raise GraphError(*problems)
+
+
+def check_experts(graph: OperatorGraph, shape: RunShape) -> None:
+    """Raises GraphError when a shape says how tokens choose among experts, and the graph has none."""
+    if any(operator.kind == "route" for operator in graph.operators):
+        return
+    message = f"{graph.name} has no experts to choose among"
+    asked = {"routing_skew": shape.routing_skew != 0.0, "expert_groups": shape.expert_groups != 1}
+    if problems := [Problem(message=message, field=field, hint="leave it out") for field, is_ in asked.items() if is_]:
         raise GraphError(*problems)
 
 
@@ -61,6 +73,15 @@ def check_graph(graph: OperatorGraph) -> None:
     """Raises GraphError with every fault of a graph that did not come from a file."""
     if faults := find_faults(graph):
         raise GraphError(*(Problem(message=fault.message, field=fault.operator, hint=fault.hint) for fault in faults))
+
+
+def _routing_problems(shape: RunShape) -> Iterator[Problem]:
+    if not 0.0 <= shape.routing_skew < inf:
+        hint = "0 (all experts alike) or more, such as 0.8"
+        yield Problem(message=f"{shape.routing_skew:g} is no exponent of a skew", field="routing_skew", hint=hint)
+    if shape.expert_groups < 1:
+        message = f"{shape.expert_groups} is not a number of groups"
+        yield Problem(message=message, field="expert_groups", hint="a whole number of at least 1")
 
 
 def find_faults(graph: OperatorGraph) -> list[Fault]:
@@ -177,7 +198,7 @@ def _operator_faults(operator: Operator, graph: OperatorGraph) -> Iterator[Fault
             yield Fault(operator=operator.name, message=f"parallel label {label!r} is no dimension of this operator")
     if spec.compute in (Compute.SIMD, Compute.SYSTOLIC):
         for label in operator.outputs[0].dims:
-            if label not in inside:
+            if label not in inside and label not in spec.whole(operator):
                 yield Fault(operator=operator.name, message=f"no input of {operator.kind} has output label {label!r}")
 
 
@@ -207,7 +228,7 @@ def _block_faults(graph: OperatorGraph) -> Iterator[Fault]:
     for block in graph.blocks:
         if block.repeats < 1:
             yield Fault(operator=None, message=f"block {block.name!r} repeats {block.repeats} times", hint="at least 1")
-        for source, target in block.carried.items():
+        for source, target in (*block.carried.items(), *block.updated.items()):
             if source not in graph.tensors or target not in graph.tensors:
                 yield Fault(operator=None, message=f"block {block.name!r} carries {source} to {target}: no such tensor")
             elif graph.tensors[source].shape != graph.tensors[target].shape:

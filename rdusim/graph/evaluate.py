@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdusim.errors import GraphError, Problem
 from rdusim.graph.ops import spec_of
-from rdusim.graph.types import Block, OperatorGraph, Role
+from rdusim.graph.types import OWN_PER_REPEAT, Block, OperatorGraph, Role
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
 
 
 def evaluate(graph: OperatorGraph, inputs: Mapping[str, Array], keep: Collection[str] = ()) -> dict[str, Array]:
-    """Results of a run: tensors that leave the graph, entries for the KV cache, and the tensors named in `keep`.
+    """Results of a run: tensors that leave the graph or stay in memory, and the tensors named in `keep`.
 
-    `inputs` holds every tensor without producer. Weights and cached entries of a block with repeats have an axis of
-    repeats in front; so have its cache entries in the result. Of a kept activation the last repeat's value is returned.
+    `inputs` holds every tensor without producer. What every repeat of a block has for itself (weights, cached entries,
+    state) has an axis of repeats in front; so have such tensors in the result, cache entries and gradients among them.
+    Of a kept activation the last repeat's value is returned.
     Raises GraphError for inputs that are missing or have another shape.
     """
     _check_inputs(graph, inputs)
     values = dict(inputs)
-    stacked: dict[str, list[Array]] = {}
+    stacked: dict[str, dict[int, Array]] = {}
     for block in graph.blocks:
+        read = _earlier_entries(graph, block)
         for repeat in range(block.repeats):
+            values.update({name: stacked[name][block.own(repeat)] for name in read})
             _run(graph, block, repeat, inputs, values)
             for tensor in _entries(graph, block):
-                stacked.setdefault(tensor, []).append(values[tensor])
+                stacked.setdefault(tensor, {})[block.own(repeat)] = values[tensor]
             if repeat + 1 < block.repeats:
                 values.update({target: values[source] for source, target in block.carried.items()})
     return _results(graph, values, stacked, keep)
@@ -43,7 +46,7 @@ def own(graph: OperatorGraph) -> dict[str, int]:
             for name in block.operators:
                 for operand in graph.by_name[name].inputs:
                     role = graph.tensors[operand.tensor].role
-                    if role in (Role.WEIGHT, Role.KV_CACHE) and operand.tensor not in graph.producer:
+                    if role in OWN_PER_REPEAT and operand.tensor not in graph.producer:
                         found[operand.tensor] = block.repeats
     return found
 
@@ -76,7 +79,7 @@ def _run(
     for name in block.operators:
         operator = graph.by_name[name]
         operands = [
-            inputs[operand.tensor][repeat] if operand.tensor in repeats else values[operand.tensor]
+            inputs[operand.tensor][block.own(repeat)] if operand.tensor in repeats else values[operand.tensor]
             for operand in operator.inputs
         ]
         results = spec_of(operator).numpy(operator, operands)
@@ -86,18 +89,27 @@ def _run(
 
 
 def _entries(graph: OperatorGraph, block: Block) -> list[str]:
-    """What a block adds to the KV cache."""
+    """What a block makes that every repeat has for itself."""
     made = (operand.tensor for name in block.operators for operand in graph.by_name[name].outputs)
-    return [tensor for tensor in made if graph.tensors[tensor].role is Role.KV_CACHE]
+    return [tensor for tensor in made if graph.tensors[tensor].role in OWN_PER_REPEAT]
+
+
+def _earlier_entries(graph: OperatorGraph, block: Block) -> list[str]:
+    """What other repeated blocks have made for each repeat, and this one reads repeat by repeat."""
+    entries = {tensor for other in graph.blocks if other.repeats > 1 for tensor in _entries(graph, other)}
+    read = {operand.tensor for name in block.operators for operand in graph.by_name[name].inputs}
+    return sorted((entries & read) - set(_entries(graph, block))) if block.repeats > 1 else []
 
 
 def _results(
-    graph: OperatorGraph, values: Mapping[str, Array], stacked: Mapping[str, list[Array]], keep: Collection[str]
+    graph: OperatorGraph, values: Mapping[str, Array], stacked: Mapping[str, Mapping[int, Array]], keep: Collection[str]
 ) -> dict[str, Array]:
     import numpy as np
 
     repeats = {tensor: block.repeats for block in graph.blocks for tensor in _entries(graph, block)}
     results = {name: values[name] for name in graph.producer if graph.tensors[name].role is Role.OUTPUT or name in keep}
     for tensor, entries in stacked.items():
-        results[tensor] = np.stack(entries) if repeats[tensor] > 1 else entries[0]
+        if graph.tensors[tensor].role is not Role.SAVED or tensor in keep:
+            ordered = [entries[repeat] for repeat in range(len(entries))]
+            results[tensor] = np.stack(ordered) if repeats[tensor] > 1 else ordered[0]
     return results

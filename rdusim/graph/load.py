@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdusim.errors import GraphError, Problem
-from rdusim.graph.check import check_graph, check_shape, suggestion
+from rdusim.graph.check import check_experts, check_graph, check_shape, suggestion
 from rdusim.graph.models import FAMILIES, Family
 from rdusim.graph.settings import Settings, read_settings
 from rdusim.graph.types import OperatorGraph, RunShape
@@ -30,6 +30,7 @@ def load_graph(path_or_name: str | Path, shape: RunShape) -> OperatorGraph:
     settings = read_settings(path)
     graph = family_of(settings).build(settings, name, shape)
     check_graph(graph)
+    check_experts(graph, shape)
     return graph
 
 

@@ -17,6 +17,9 @@ from rdusim.graph.settings import Settings
 HEAD = 8  # elements of a head
 LAYERS = 2  # of each kind
 LEAST_VOCABULARY = 64
+EXPERTS = 8
+CHOSEN = 2  # of the experts
+GROUPS = 2  # of the router
 POSITIONS = 64
 PADDING = 0.01  # of a vocabulary: below it, sharding pads (program/shard.py:MOST_PADDING)
 
@@ -31,14 +34,17 @@ class Scale:
 
 
 def scaled_down(settings: Settings, scale: Scale) -> dict[str, Any]:
-    """The config's values with small sizes: see `Scale`. Keys that are no sizes stay as they are."""
+    """The config's values with small sizes: see `Scale`. Keys that are no sizes stay as they are.
+
+    Weights are dense: sparsity changes what a product costs, not what it is.
+    """
     small = _Small(settings, scale)
-    found = dict(settings.values)
+    found = {name: value for name, value in settings.values.items() if name != "weight_sparsity"}
     for name, value in small.sizes().items():
         key = settings.key(name)
         if isinstance(found.get(key), int) and not isinstance(found[key], bool):
             found[key] = value
-    return found
+    return found | small.lists()
 
 
 def write_config(values: Mapping[str, Any], folder: Path) -> Path:
@@ -65,18 +71,50 @@ class _Small:
         vocabulary = self._size("vocab_size", LEAST_VOCABULARY)
         layers, windowed_from = self._layers()
         window = self._size("sliding_window", self.scale.tokens)
+        return (
+            self._mixture(hidden)
+            | self._latent()
+            | {
+                "num_attention_heads": heads,
+                "num_key_value_heads": groups,
+                "head_dim": HEAD,
+                "hidden_size": hidden,
+                "intermediate_size": self._ffn(hidden),
+                "vocab_size": _vocabulary(vocabulary, ways),
+                "num_hidden_layers": layers,
+                "max_window_layers": windowed_from,
+                "max_position_embeddings": POSITIONS,
+                "sliding_window": max(1, window * self.scale.few // max(1, self.scale.tokens)),
+            }
+        )
+
+    def _mixture(self, hidden: int) -> dict[str, int]:
+        """A few experts, of which two are chosen, out of half of the groups where there are any."""
+        chosen, groups = min(self._size("num_experts_per_tok", 1), CHOSEN), self._size("n_group", 1)
         return {
-            "num_attention_heads": heads,
-            "num_key_value_heads": groups,
-            "head_dim": HEAD,
-            "hidden_size": hidden,
-            "intermediate_size": self._ffn(hidden),
-            "vocab_size": _vocabulary(vocabulary, ways),
-            "num_hidden_layers": layers,
-            "max_window_layers": windowed_from,
-            "max_position_embeddings": POSITIONS,
-            "sliding_window": max(1, window * self.scale.few // max(1, self.scale.tokens)),
+            **dict.fromkeys(("num_local_experts", "num_experts", "n_routed_experts"), EXPERTS),
+            "num_experts_per_tok": chosen,
+            "n_group": min(groups, GROUPS),
+            "topk_group": min(groups, GROUPS) // 2 or 1,
+            "moe_intermediate_size": self._ffn(hidden, "moe_intermediate_size"),
+            "first_k_dense_replace": min(1, self._size("first_k_dense_replace", 0)),
         }
+
+    def _latent(self) -> dict[str, int]:
+        """Ranks between the sizes of a head: all different, so that none can stand for another."""
+        return {
+            "q_lora_rank": 3 * HEAD // 2,
+            "kv_lora_rank": 5 * HEAD // 4,
+            "qk_nope_head_dim": HEAD,
+            "qk_rope_head_dim": HEAD // 2,
+            "v_head_dim": 3 * HEAD // 4,
+        }
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Lists with an entry for each layer, as long as there are layers."""
+        full, (layers, _) = self._size("num_hidden_layers", 1), self._layers()
+        values = self.settings.values.items()
+        return {key: value[:layers] for key, value in values if isinstance(value, list) and len(value) == full}
 
     def _size(self, name: str, default: int) -> int:
         value = self.settings.values.get(self.settings.key(name))
@@ -89,9 +127,9 @@ class _Small:
         wide = max(1, round(heads * hidden / max(1, self.heads * head)))
         return wide * HEAD
 
-    def _ffn(self, hidden: int) -> int:
+    def _ffn(self, hidden: int, name: str = "intermediate_size") -> int:
         """In proportion to the hidden size, and cut over the sockets as the model's is."""
-        ffn, full = self._size("intermediate_size", 4 * hidden), self._size("hidden_size", hidden)
+        ffn, full = self._size(name, 4 * hidden), self._size("hidden_size", hidden)
         step = gcd(ffn, self.scale.ways)
         return step * max(1, round(ffn / full * hidden / step))
 
@@ -99,6 +137,11 @@ class _Small:
         """Layers, and the first one with a sliding window: some of both kinds where the model has both."""
         layers = self._size("num_hidden_layers", 1)
         first = self._size("max_window_layers", layers)
+        kinds = self.settings.values.get("layer_types")
+        if self._size("first_k_dense_replace", 0):
+            return (min(layers, 1 + LAYERS),) * 2
+        if isinstance(kinds, list) and len(set(kinds)) > 1:
+            return (min(layers, 2 * LAYERS),) * 2
         return (min(layers, LAYERS),) * 2 if first >= layers else (2 * LAYERS, LAYERS)
 
 

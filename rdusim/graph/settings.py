@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rdusim.errors import GraphError, Problem
 
@@ -18,6 +19,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "num_key_value_heads": ("num_kv_heads",),
     "hidden_act": ("activation_function", "activation"),
     "torch_dtype": ("dtype",),
+    "num_experts_per_tok": ("experts_per_token",),
 }
 
 
@@ -49,6 +51,14 @@ class Settings:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             self.wrong(name, f"{json.dumps(value)} is not a size", "a whole number of at least 1")
             return 1
+        return value
+
+    def whole(self, name: str, default: int) -> int:
+        """A whole number of at least 0."""
+        value = self.values.get(self.key(name), default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            self.wrong(name, f"{json.dumps(value)} is out of range", "a whole number of at least 0")
+            return default
         return value
 
     def optional_size(self, name: str) -> int | None:
@@ -88,6 +98,23 @@ class Settings:
         if not isinstance(value, dict):
             self.wrong(name, f"{json.dumps(value)} is not a mapping")
             return {}
+        return value
+
+    def whole_numbers(self, name: str) -> list[int]:
+        """A list of whole numbers of at least 0; empty when absent or null."""
+        return list(self._list(name, "whole numbers", lambda each: type(each) is int and each >= 0))
+
+    def words(self, name: str, known: tuple[str, ...]) -> list[str]:
+        """A list of known words; empty when absent or null."""
+        return [str(each) for each in self._list(name, f"{' or '.join(known)}", lambda each: each in known)]
+
+    def _list(self, name: str, wanted: str, good: Callable[[Any], bool]) -> list[Any]:
+        value = self.values.get(self.key(name))
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(good(each) for each in value):
+            self.wrong(name, f"{json.dumps(value)} is out of range", f"a list of {wanted}")
+            return []
         return value
 
     def divides(self, part: str, parts: int, whole: str, total: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from rdusim.dtypes import DType, size_of
@@ -27,6 +27,9 @@ class RunShape:
     """How much runs at once. `context_tokens`: KV-cache length at the end of the step, the current tokens included.
 
     Prefill: query_tokens == context_tokens == prompt length. Decode: query_tokens == 1.
+    Mixtures of experts: `routing_skew` is the exponent of Zipf's law for how popular experts are (0: all alike);
+    `expert_groups` share out the experts (expert parallelism), and shapes are those of the busiest group;
+    `full_routing` makes room for every expert and token instead of the expected ones: nothing is ever dropped.
     """
 
     phase: Phase
@@ -34,6 +37,9 @@ class RunShape:
     query_tokens: int
     context_tokens: int
     dtype: DType = "bf16"
+    routing_skew: float = 0.0
+    expert_groups: int = 1
+    full_routing: bool = False
 
 
 class Role(StrEnum):
@@ -48,6 +54,9 @@ class Role(StrEnum):
     GRADIENT = "gradient"  # of a weight; every repeat has its own
     OPTIMIZER = "optimizer"  # state that a training step reads and writes (moments, master weights)
     OUTPUT = "output"  # leaves the graph
+
+
+OWN_PER_REPEAT = (Role.WEIGHT, Role.KV_CACHE, Role.SAVED, Role.GRADIENT, Role.OPTIMIZER)  # in a repeated block
 
 
 class Access(StrEnum):
@@ -69,11 +78,16 @@ class Compute(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorType:
-    """Shape, number format and role of a tensor. For repeated blocks: of one repeat."""
+    """Shape, number format and role of a tensor. For repeated blocks: of one repeat.
+
+    `density`: the share of elements that are not zero. A sparse tensor is kept as these values in order and a bit for
+    every element that says whether it is one of them.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
     role: Role = Role.ACTIVATION
+    density: float = 1.0
 
     @property
     def elements(self) -> int:
@@ -81,7 +95,9 @@ class TensorType:
 
     @property
     def bytes(self) -> Bytes:
-        return Bytes(self.elements * size_of(self.dtype))
+        if self.density == 1.0:
+            return Bytes(self.elements * size_of(self.dtype))
+        return Bytes(ceil(self.elements * self.density) * size_of(self.dtype) + ceil(self.elements / 8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +130,41 @@ class Operator:
     parallel: tuple[str, ...] = ()
 
 
+class BlockKind(StrEnum):
+    """What a block is to a training step. A last block's way back is among its own operators, behind the loss."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    UPDATE = "update"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A run of operators that is executed `repeats` times in a row.
 
     `carried`: for repeats > 1, output tensor -> input tensor of the next repeat (the first repeat gets that input
-    from outside).
+    from outside). `updated`: output tensor -> weight or state without producer whose place in memory it takes.
+    `backwards`: the first repeat has the weights and saved tensors of the last one of other blocks, and so on.
+    `of`: the forward block that a backward block leads back through, or whose weights an update changes.
     """
 
     name: str
     operators: tuple[str, ...]
     repeats: int = 1
     carried: Mapping[str, str] = field(default_factory=dict)
+    updated: Mapping[str, str] = field(default_factory=dict)
+    backwards: bool = False
+    kind: BlockKind = BlockKind.FORWARD
+    of: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The forward block that it belongs to: itself, or the one that it is `of`."""
+        return self.of or self.name
+
+    def own(self, repeat: int) -> int:
+        """Which of the tensors that every repeat has for itself a repeat has."""
+        return self.repeats - 1 - repeat if self.backwards else repeat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +180,7 @@ class OperatorGraph:
     tensors: Mapping[str, TensorType]
     blocks: tuple[Block, ...]
     parameters: int = 0  # of the whole model, weights of all repeats
+    active_parameters: int = 0  # of these, what one token meets: of the experts only those it chooses
     batch: int = 1  # sequences that run at once
     tokens: int = 1  # tokens that a run produces or consumes, over the whole batch (a step of decode: batch)
     batch_label: str = ""  # the label of the inputs that counts sequences; empty: the graph does not say

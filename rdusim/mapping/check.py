@@ -12,13 +12,14 @@ from math import isclose
 
 from rdusim.arch.types import Arch, Socket
 from rdusim.errors import Problem
-from rdusim.mapping.allocate import ALIGNMENT, lifetimes_of
 from rdusim.mapping.check_banks import check_banks
 from rdusim.mapping.check_routes import check_routes
 from rdusim.mapping.claim import capacity, claimed_cycles
 from rdusim.mapping.mesh import Mesh, mesh_of
-from rdusim.mapping.types import MappedSection, Mapping, Placement, SiteKind, flows_of
-from rdusim.program.types import Program, Section
+from rdusim.mapping.pack import ALIGNMENT, lifetimes_of
+from rdusim.mapping.pieces import boundaries, places_at
+from rdusim.mapping.types import Allocation, MappedSection, Mapping, Placement, SiteKind, flows_of
+from rdusim.program.types import Buffer, Program, Section
 from rdusim.units import show
 
 
@@ -57,6 +58,7 @@ def _launches(mapping: Mapping) -> Iterator[Problem]:
             yield Problem(
                 message=f"section {launch.section} loads its program {launch.program_loads} times in {launch.times}"
             )
+    yield from _tiers_change(mapping)
     for number, section in enumerate(mapping.program.sections):
         if times[number] != section.repeats:
             yield Problem(
@@ -66,32 +68,64 @@ def _launches(mapping: Mapping) -> Iterator[Problem]:
         yield Problem(message=f"section {number} is started but does not exist")
 
 
+def _tiers_change(mapping: Mapping) -> Iterator[Problem]:
+    """No entry of the schedule goes on where a part of a buffer lies in another tier than before."""
+    for launch in mapping.launches:
+        if 0 <= launch.section < len(mapping.program.sections):
+            section = mapping.program.sections[launch.section]
+            for repeat in sorted(boundaries(section, mapping.allocations)):
+                if launch.first < repeat < launch.first + launch.times:
+                    yield Problem(message=f"section {section.name!r} changes tiers at repeat {repeat} within one entry")
+
+
 def _allocations(mapping: Mapping, socket: Socket) -> Iterator[Problem]:
-    """Every buffer has its bytes, in bounds and aligned, and no live buffers overlap."""
+    """Every buffer has its bytes and all its parts, in bounds and aligned, and no live buffers overlap."""
     capacity = {tier.name: tier.capacity for tier in socket.memory}
     lifetimes = lifetimes_of(mapping.program.buffers)
-    lives: dict[str, tuple[str, int, int, int, int]] = {}
+    lives: dict[tuple[str, int], tuple[str, int, int, int, int]] = {}
     for buffer in mapping.program.buffers:
         found = mapping.allocations.get(buffer.name)
         if found is None:
             yield Problem(message=f"buffer {buffer.name!r} has no place in memory")
             continue
-        if found.size < buffer.size:
-            yield Problem(message=f"buffer {buffer.name!r} has {found.size} bytes of memory instead of {buffer.size}")
-        if found.offset % ALIGNMENT:
-            yield Problem(message=f"buffer {buffer.name!r} begins at {found.offset}, no multiple of {ALIGNMENT}")
-        if found.offset < 0 or found.offset + found.size > capacity.get(found.tier, 0):
-            there = show(capacity.get(found.tier, 0), "size")
-            yield Problem(message=f"buffer {buffer.name!r} lies outside the {there} of {found.tier}")
+        size = sum(piece.size for piece in found.pieces)
+        if size < buffer.size:
+            yield Problem(message=f"buffer {buffer.name!r} has {size} bytes of memory instead of {buffer.size}")
+        yield from _parts(buffer, found)
         life = lifetimes[buffer.name]
-        lives[buffer.name] = (found.tier, found.offset, found.offset + found.size, life.first, life.last)
-    for one, other in _overlaps(lives):
+        for number, piece in enumerate(found.pieces):
+            if piece.offset % ALIGNMENT:
+                yield Problem(message=f"buffer {buffer.name!r} begins at {piece.offset}, no multiple of {ALIGNMENT}")
+            if piece.offset < 0 or piece.offset + piece.size > capacity.get(piece.tier, 0):
+                there = show(capacity.get(piece.tier, 0), "size")
+                yield Problem(message=f"buffer {buffer.name!r} lies outside the {there} of {piece.tier}")
+            lives[buffer.name, number] = (piece.tier, piece.offset, piece.offset + piece.size, life.first, life.last)
+    for (one, _), (other, _) in _overlaps(lives):
         yield Problem(message=f"buffers {one!r} and {other!r} overlap in memory while both live")
 
 
-def _overlaps(lives: dict[str, tuple[str, int, int, int, int]]) -> Iterator[tuple[str, str]]:
+def _parts(buffer: Buffer, found: Allocation) -> Iterator[Problem]:
+    """Pieces hold all parts of a buffer, each once and whole, in order."""
+    if found.repeats == 1 and not found.further:
+        return
+    expected, part = 0, buffer.size // max(1, buffer.repeats)
+    for piece in found.pieces:
+        if piece.first != expected or piece.size != piece.repeats * part:
+            yield Problem(
+                message=f"buffer {buffer.name!r}: a piece in {piece.tier} has {piece.size} bytes for {piece.repeats} "
+                f"parts from {piece.first} on instead of {piece.repeats * part} from {expected} on"
+            )
+        expected = piece.first + piece.repeats
+    if expected != buffer.repeats:
+        yield Problem(message=f"buffer {buffer.name!r} has {expected} parts in memory instead of {buffer.repeats}")
+
+
+Piece = tuple[str, int]  # name of the buffer, number of the piece
+
+
+def _overlaps(lives: dict[Piece, tuple[str, int, int, int, int]]) -> Iterator[tuple[Piece, Piece]]:
     """Pairs that share a tier, an address and a time: a sweep over addresses that drops what has ended."""
-    open_: list[tuple[str, tuple[str, int, int, int, int]]] = []
+    open_: list[tuple[Piece, tuple[str, int, int, int, int]]] = []
     for name, life in sorted(lives.items(), key=lambda of: of[1]):
         tier, begin, _, first, last = life
         open_ = [(other, of) for other, of in open_ if of[0] == tier and of[2] > begin]
@@ -166,7 +200,7 @@ def _sites(section: Section, mapped: MappedSection, mesh: Mesh) -> Iterator[str]
 
 def _rate(section: Section, mapped: MappedSection, mapping: Mapping, arch: Arch) -> Iterator[str]:
     """The stated claim is the section's, and the slowdown what its busiest link makes of it."""
-    claimed = claimed_cycles(section, mapping.allocations, arch)
+    claimed = claimed_cycles(section, places_at(mapping.allocations, 0), arch)
     if not isclose(mapped.claimed, claimed, abs_tol=1e-9):
         yield f"it asks for {claimed:.0f} cycles, not {mapped.claimed:.0f}"
         return

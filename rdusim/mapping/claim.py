@@ -13,7 +13,6 @@ from rdusim.arch.types import Arch, MemoryTier
 from rdusim.mapping.types import Allocation
 from rdusim.program.types import MemoryStream, Section, Stage
 from rdusim.timing import dram, p2p, pcu, rdn
-from rdusim.units import Bytes
 
 
 def claimed_cycles(section: Section, allocations: Mapping[str, Allocation], arch: Arch) -> float:
@@ -93,6 +92,5 @@ def tier_of(stream: MemoryStream, allocations: Mapping[str, Allocation], arch: A
 
 
 def rate_of(stream: MemoryStream, tier: MemoryTier, arch: Arch) -> float:
-    """Bytes per cycle; all but gathers read whole rows."""
-    contiguous = stream.contiguous if stream.gathered else Bytes(max(stream.contiguous, tier.timing.row))
-    return dram.bytes_per_cycle(tier, arch.socket.clock, contiguous, 0.0)
+    """Bytes per cycle; all but gathers follow each other in memory."""
+    return dram.bytes_per_cycle(tier, arch.socket.clock, stream.contiguous, 0.0, gathered=stream.gathered)

@@ -54,11 +54,18 @@ def improve(
         time = round(promise(found.routing) / max(1.0, promise.claimed), CLOSE)
         return time, max(1.0, found.routing.fullest(limits, mesh)), traffic(found.routing, dear, mesh)
 
+    def at_best(found: Placed, before: tuple[float, float, float]) -> tuple[float, float, float]:
+        """The least that negotiating may make of a score: it empties links, and makes ways longer."""
+        if before[1] <= 1.0:
+            return before
+        free = replace(found.routing, total=np.zeros_like(found.routing.total))
+        return round(promise(free) / max(1.0, promise.claimed), CLOSE), 1.0, before[2]
+
     found = [_placed(section, mesh, window, layout) for layout in _layouts(section, mesh, window, dear, seed, effort)]
     best: tuple[tuple[float, float, float], Placed] | None = None
     for before, placed in sorted(((score(placed), placed) for placed in found), key=lambda pair: pair[0]):
-        if best is not None and before >= best[0]:
-            break  # negotiating makes ways longer: this one and those behind it cannot become better
+        if best is not None and at_best(placed, before) >= best[0]:
+            continue
         after = settled(placed)
         scored = score(after)
         if best is None or scored < best[0]:

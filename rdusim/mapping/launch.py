@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as PyMapping
 
 import numpy as np
 
 from rdusim.errors import OptionError, Problem
 from rdusim.mapping.mesh import Mesh
-from rdusim.mapping.types import Launch, MapOptions, Orchestration, Placement
+from rdusim.mapping.pieces import boundaries
+from rdusim.mapping.types import Allocation, Launch, MapOptions, Orchestration, Placement
 from rdusim.program.types import Program
 
 
 def launches(
-    program: Program, placements: Sequence[Sequence[Placement]], mesh: Mesh, options: MapOptions
+    program: Program,
+    placements: Sequence[Sequence[Placement]],
+    allocations: PyMapping[str, Allocation],
+    mesh: Mesh,
+    options: MapOptions,
 ) -> tuple[Launch, ...]:
     """The schedule in the order of the program, compactly.
 
     A group of sections that runs `times` times over, (a, b) x 32, gives one entry for each section with times 32: the
-    starts are a b a b ..., their costs add up in any order. Raises OptionError.
+    starts are a b a b ..., their costs add up in any order. Where a buffer of the group lies in another tier from some
+    repeat on, a new entry begins: (a, b) x 20, then (a, b) x 12. Raises OptionError.
 
     The host loads the program at every start. In hardware a section keeps its program until another one is loaded onto
     one of its sites.
@@ -28,7 +35,8 @@ def launches(
     sites = [_sites(section, mesh) for section in placements]
     loaded: set[int] = set()
     schedule = []
-    for sections, times in program.order:
+    runs = _runs(program, allocations)
+    for group, (sections, begun, times) in enumerate(runs):
         for number in sections:
             first = 0 if number in loaded else 1
             # Every round after the first is like the second: whoever shares a site with another section of the group
@@ -42,9 +50,30 @@ def launches(
                     orchestration=options.orchestration,
                     program_loads=first + (times - 1) * later if hardware else times,
                     prefetch=hardware and options.kernel_looping and times > 1 and len(sections) == 1,
+                    first=begun[number],
+                    group=group,
                 )
             )
     return tuple(schedule)
+
+
+def _runs(
+    program: Program, allocations: PyMapping[str, Allocation]
+) -> Iterator[tuple[tuple[int, ...], dict[int, int], int]]:
+    """The order of the program, cut where a tier changes: sections, the repeat that each begins with, and times."""
+    done = dict.fromkeys(range(len(program.sections)), 0)
+    for sections, times in program.order:
+        cuts = {
+            repeat - done[number]
+            for number in set(sections)
+            for repeat in boundaries(program.sections[number], allocations)
+            if done[number] < repeat < done[number] + times
+        }
+        ends = [*sorted(cuts), times]
+        for begin, end in zip([0, *ends], ends, strict=False):
+            yield sections, {number: done[number] + begin for number in sections}, end - begin
+        for number in sections:
+            done[number] += times
 
 
 def check_options(options: MapOptions) -> None:

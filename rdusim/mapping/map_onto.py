@@ -17,6 +17,7 @@ from rdusim.mapping.launch import check_options, launches
 from rdusim.mapping.mesh import Mesh, mesh_of
 from rdusim.mapping.negotiate import Limits
 from rdusim.mapping.order import dear_of
+from rdusim.mapping.pieces import places_at
 from rdusim.mapping.place import Window, whole, windows
 from rdusim.mapping.promise import Promise
 from rdusim.mapping.route import routes_of
@@ -41,17 +42,18 @@ def map_onto(
     if problems := _too_wide(program, arch.socket):
         raise MappingError(*problems)
     mesh = mesh_of(arch.socket)
-    allocations, peak_bytes = allocate(program.buffers, arch.socket.memory)
+    allocations, peak_bytes = allocate(program.buffers, arch.socket.memory, options.tiers)
+    nearest = places_at(allocations, 0)  # what the links must keep up with: later repeats come from no nearer tier
     shares = _shares(program, mesh)
     sections = [
-        _mapped(section, shares.get(number, whole(mesh)), allocations, sites or {}, options, mesh, arch)
+        _mapped(section, shares.get(number, whole(mesh)), nearest, sites or {}, options, mesh, arch)
         for number, section in enumerate(program.sections)
     ]
     mapping = Mapping(
         program=program,
         sections=tuple(sections),
         allocations=allocations,
-        launches=launches(program, [section.placements for section in sections], mesh, options),
+        launches=launches(program, [section.placements for section in sections], allocations, mesh, options),
         peak_bytes=peak_bytes,
     )
     if problems := check(mapping, arch, mesh):

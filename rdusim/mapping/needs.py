@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rdusim.arch.types import Arch
 from rdusim.mapping.claim import interval_cycles, stage_cycles
 from rdusim.mapping.types import MappedSection
+from rdusim.program.types import Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,16 @@ class Need:
 
     def of(self, part: int) -> float:
         return self.first + part * self.step
+
+
+def stages_before(section: Section) -> dict[str, set[str]]:
+    """By stage, all stages whose results it needs, directly or not."""
+    found: dict[str, set[str]] = {stage.name: set() for stage in section.stages}
+    for stage in section.stages:
+        for stream in section.streams:
+            if stream.target == stage.name:
+                found[stage.name] |= {stream.source} | found[stream.source]
+    return found
 
 
 def needs(mapped: MappedSection, arch: Arch) -> dict[str, Need]:

@@ -18,6 +18,7 @@ from rdusim.kernel.serve import serve
 from rdusim.mapping.claim import rate_of, stage_cycles, tier_of
 from rdusim.mapping.demand import Demand
 from rdusim.mapping.mesh import Ints, Mesh
+from rdusim.mapping.needs import stages_before
 from rdusim.mapping.route import Routing, outside
 from rdusim.mapping.types import Allocation
 from rdusim.program.types import Section
@@ -67,12 +68,26 @@ class Promise:
                 parts = orders.setdefault(port, {})
                 parts[flow] = parts.get(flow, 0.0) + size
         wants = {flow: (rate, 1.0 / self._tier_rate(flow - first)) for flow, rate in rates.items()}
-        times = serve({port: sorted(parts.items()) for port, parts in orders.items()}, lambda _, flow: wants[flow])
+        after = {first + number: [first + other for other in others] for number, others in self._waits().items()}
+        served = {port: sorted(parts.items()) for port, parts in orders.items()}
+        times = serve(served, lambda _, flow: wants[flow], after=after)
         rest = self._rest()
         ends = (
             self._latency(flow - first) + end + rest[streams[flow - first].stage] for flow, (_, end) in times.items()
         )
         return max(busy.values(), default=0.0), max(ends, default=0.0)
+
+    def _waits(self) -> dict[int, list[int]]:
+        """Loads, by number, that are gathered by what a stage makes: those whose operands that stage needs."""
+        loads = self.section.loads
+        if not any(load.after for load in loads):
+            return {}
+        before = stages_before(self.section)
+        return {
+            number: [other for other, each in enumerate(loads) if each.stage in before[load.after] | {load.after}]
+            for number, load in enumerate(loads)
+            if load.after
+        }
 
     def _rest(self) -> dict[str, float]:
         """Cycles of one tile from each stage's work on, along the longest way to an end of the section."""

@@ -28,12 +28,14 @@ class MapOptions:
     """How a program is put onto a machine. `kernel_looping` needs hardware orchestration.
 
     `effort`: rounds of the search for a better placement, 0 for none; `seed` of its dice. Equal seeds, equal mappings.
+    `tiers`: symbol -> the tier of memory where all of it must lie.
     """
 
     orchestration: Orchestration = Orchestration.HARDWARE
     kernel_looping: bool = False
     seed: int = 0
     effort: int = 32
+    tiers: PyMapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,20 +130,33 @@ class MappedSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """The place of a buffer in an off-chip tier: an address range of one socket."""
+    """The place of a buffer in an off-chip tier: an address range of one socket.
+
+    Of a buffer with a part for each repeat of its block it holds `repeats` parts, those from `first` on. What the tier
+    could not take lies in the `further` pieces, each in a tier further away, in the order of repeats.
+    """
 
     buffer: str
     tier: str
     offset: Bytes
     size: Bytes
+    first: int = 0
+    repeats: int = 1
+    further: tuple[Allocation, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[Allocation, ...]:
+        """Itself and what lies further away."""
+        return (self, *self.further)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One entry of the schedule: a section started `times` in a row.
+    """One entry of the schedule: a section started `times` in a row, from its repeat `first` on.
 
-    `program_loads`: how many of these starts must load the program first. `prefetch`: the next start's weights run
-    ahead while this one drains (kernel looping).
+    Throughout an entry the parts of the section's buffers lie in the same tiers (`mapping.pieces`). Entries of one
+    `group` take turns. `program_loads`: how many of these starts must load the program first. `prefetch`: the next
+    start's weights run ahead while this one drains (kernel looping).
     """
 
     section: int
@@ -149,6 +164,8 @@ class Launch:
     orchestration: Orchestration
     program_loads: int
     prefetch: bool
+    first: int = 0
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

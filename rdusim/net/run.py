@@ -7,113 +7,117 @@ follows size / bandwidth later. A message that finds a link busy waits in front 
 
 from __future__ import annotations
 
-from functools import cache
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
-from rdusim.arch.types import Link
-from rdusim.errors import ArchError, Problem
-from rdusim.net.collectives import ALGORITHMS
-from rdusim.net.topology import routes
-from rdusim.net.types import CollectiveTime, Topology, TransferPlan
-from rdusim.units import Bytes, Seconds
+from rdusim.net.types import Flows, Topology
 
 # Ticks of a second, in whole numbers: messages that arrive together must tie, or rounding would choose who goes first.
-_TICKS = 10**15
+# So many that a byte's share of a shard still has ten digits.
+_TICKS = 10**24
 
 
-@cache
-def best(
-    kind: str, participants: tuple[int, ...], size: Bytes, topology: Topology, link: Link, algorithm: str | None = None
-) -> CollectiveTime:
-    """Time of the fastest known algorithm for `kind`, or of the one asked for; of equals, the first in the table.
+class Span(NamedTuple):
+    """Seconds until the last byte has arrived, and how much of them is latency of links, not bytes on the way."""
 
-    `size`: bytes of the whole tensor on each participant (of all-gather: of the result).
-    """
-    _check(kind, participants, topology, link, algorithm)
-    assert size >= 0
-    if len(participants) == 1 or not size:
-        return CollectiveTime(
-            algorithm=algorithm or "none", seconds=Seconds(0.0), link_seconds=Seconds(0.0), bytes_per_socket=Bytes(0)
-        )
-    found: CollectiveTime | None = None
-    for name in [algorithm] if algorithm else ALGORITHMS[kind]:
-        plan = ALGORITHMS[kind][name](participants, size, topology)
-        busy, sent = _loads(plan, topology)
-        link_seconds = Seconds(busy / link.bandwidth)
-        # The busiest link alone takes longer than another algorithm does: no need to run it.
-        if found and link_seconds + link.latency >= found.seconds:
-            continue
-        seconds = run(plan, topology, link)
-        if not found or seconds < found.seconds:
-            found = CollectiveTime(algorithm=name, seconds=seconds, link_seconds=link_seconds, bytes_per_socket=sent)
-    assert found
-    return found
+    seconds: float
+    latency: float
 
 
-def _loads(plan: TransferPlan, topology: Topology) -> tuple[Bytes, Bytes]:
-    """Bytes over the busiest link, and bytes that the busiest socket sends."""
-    ways = routes(topology)
-    carried, sent = [0] * len(topology.links), [0] * topology.nodes
-    for transfer in plan.transfers:
-        sent[transfer.source] += transfer.size
-        for at in ways[transfer.source, transfer.target]:
-            carried[at] += transfer.size
-    return Bytes(max(carried)), Bytes(max(sent))
+class Moment(NamedTuple):
+    """Ticks: a time, and the latency in it."""
+
+    time: int
+    latency: int
+
+    def later(self, ticks: int) -> Moment:
+        """After a latency of so many ticks."""
+        return Moment(self.time + ticks, self.latency + ticks)
 
 
-def run(plan: TransferPlan, topology: Topology, link: Link) -> Seconds:
-    """Seconds until the last byte of the plan has arrived."""
-    transfers, ways = plan.transfers, routes(topology)
-    paths = [ways[transfer.source, transfer.target] for transfer in transfers]
-    waits = [len(transfer.after) for transfer in transfers]
-    then: list[list[int]] = [[] for _ in transfers]
-    for index, transfer in enumerate(transfers):
-        for before in transfer.after:
-            then[before].append(index)
-    latency = round(link.latency * _TICKS)
-    free, end = [0] * len(topology.links), 0
-    heads = [(0, index, 0) for index, count in enumerate(waits) if not count]
+def run(flows: Flows, topology: Topology, size: float) -> Span:
+    """Time of all transfers; `size`: bytes of `flows.parts` shards."""
+    serve = _service(flows, topology, size)
+    joins = _Joins(flows)
+    free: dict[int, Moment] = {}
+    never = end = Moment(0, 0)
+    # Time, transfer, hop, latency so far; the earliest that the tail can be here.
+    heads = [(0, index, 0, 0, never) for index, start in enumerate(flows.start) if start is None]
     heapify(heads)
     while heads:
-        now, index, hop = heappop(heads)
-        path, busy = paths[index], round(transfers[index].size / link.bandwidth * _TICKS)
-        start = max(now, free[path[hop]])
-        free[path[hop]] = start + busy
+        now, index, hop, waited, tail = heappop(heads)
+        path = flows.paths[index]
+        busy, latency = serve[flows.shards[index], path[hop]]
+        begin = max(Moment(now, waited), free.get(path[hop], never))
+        sent = free[path[hop]] = Moment(begin.time + busy, begin.latency)
+        # A link before that is slower holds the tail back.
+        tail = max(tail, sent).later(latency)
         if hop + 1 < len(path):
-            heappush(heads, (start + latency, index, hop + 1))
+            heappush(heads, (begin.time + latency, index, hop + 1, begin.latency + latency, tail))
             continue
-        arrival = start + latency + busy
-        end = max(end, arrival)
-        for follower in then[index]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                heappush(heads, (arrival, follower, 0))
-    return Seconds(end / _TICKS)
+        end = max(end, tail)
+        for ready, follower in joins.arrived(index, tail):
+            heappush(heads, (ready.time, follower, 0, ready.latency, never))
+    return Span(end.time / _TICKS, end.latency / _TICKS)
 
 
-def _check(kind: str, participants: tuple[int, ...], topology: Topology, link: Link, algorithm: str | None) -> None:
-    """Raises ArchError with everything that is wrong."""
-    problems = []
-    known = ALGORITHMS.get(kind, {})
-    if not known:
-        problems.append(Problem(message=f"unknown collective '{kind}'", hint=f"known: {', '.join(ALGORITHMS)}"))
-    elif algorithm and algorithm not in known:
-        problems.append(
-            Problem(message=f"unknown algorithm '{algorithm}' for {kind}", hint=f"known: {', '.join(known)}")
+class _Joins:
+    """Which transfers still wait, and for how many others."""
+
+    def __init__(self, flows: Flows) -> None:
+        self._left = [len(join) for join in flows.joins]
+        self._ready = [Moment(0, 0)] * len(flows.joins)
+        self._of: dict[int, list[int]] = {}
+        for number, join in enumerate(flows.joins):
+            for before in join:
+                self._of.setdefault(before, []).append(number)
+        self._then: list[list[int]] = [[] for _ in flows.joins]
+        for index, start in enumerate(flows.start):
+            if start is not None:
+                self._then[start].append(index)
+
+    def arrived(self, index: int, at: Moment) -> list[tuple[Moment, int]]:
+        """Transfers that waited for this one last, and when they can leave."""
+        free = []
+        for join in self._of.get(index, ()):
+            self._left[join] -= 1
+            self._ready[join] = max(self._ready[join], at)
+            if not self._left[join]:
+                free += [(self._ready[join], follower) for follower in self._then[join]]
+        return free
+
+
+def _service(flows: Flows, topology: Topology, size: float) -> dict[tuple[int, int], tuple[int, int]]:
+    """(shards, link) -> ticks that the link is busy with so many, and its latency."""
+    shard = size / flows.parts
+    found = {(shards, link) for shards, path in zip(flows.shards, flows.paths, strict=True) for link in path}
+    return {
+        (shards, at): (
+            round(shards * shard / topology.links[at].link.bandwidth * _TICKS),
+            round(topology.links[at].link.latency * _TICKS),
         )
-    if not link.bandwidth > 0.0:
-        problems.append(Problem(field="link.bandwidth", message=f"{link.bandwidth} B/s is not above zero"))
-    if not link.latency >= 0.0:
-        problems.append(Problem(field="link.latency", message=f"{link.latency} s is below zero"))
-    strangers = [socket for socket in participants if not 0 <= socket < topology.sockets]
-    if strangers:
-        problems.append(Problem(message=f"socket {strangers[0]} takes part, but there are only {topology.sockets}"))
-    if not participants or len(set(participants)) < len(participants):
-        problems.append(Problem(message=f"participants must be one or more different sockets, not {participants}"))
-    ways = routes(topology)
-    cut = [] if strangers else [(a, b) for a in participants for b in participants if (a, b) not in ways]
-    if cut:
-        a, b = cut[0]
-        problems.append(Problem(message=f"no way from socket {a} to socket {b} in topology '{topology.name}'"))
-    if problems:
-        raise ArchError(*problems)
+        for shards, at in found
+    }
+
+
+def busiest(flows: Flows, topology: Topology) -> float:
+    """Seconds that the busiest link is busy, for each byte of the size."""
+    carried: dict[int, int] = {}
+    for shards, path in zip(flows.shards, flows.paths, strict=True):
+        for link in path:
+            carried[link] = carried.get(link, 0) + shards
+    return max(
+        (shards / flows.parts / topology.links[link].link.bandwidth for link, shards in carried.items()), default=0.0
+    )
+
+
+def nearest(flows: Flows, topology: Topology) -> float:
+    """Seconds of latency of the longest chain of messages that wait for each other: no size makes it shorter."""
+    latencies = [sum(topology.links[link].link.latency for link in path) for path in flows.paths]
+    arrives: list[float] = []
+    joined: dict[int, float] = {}
+    for latency, start in zip(latencies, flows.start, strict=True):
+        if start is not None and start not in joined:
+            joined[start] = max(arrives[before] for before in flows.joins[start])
+        arrives.append(latency + (0.0 if start is None else joined[start]))
+    return max(arrives, default=0.0)

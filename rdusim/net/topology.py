@@ -1,101 +1,97 @@
-"""How sockets are joined, and the way a message takes: shortest, and the same every time."""
+"""How sockets are joined, and the way a message takes: a shortest one, the same every time."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from math import isqrt
-from typing import Final, TypeAlias
 
+from rdusim.arch.layout import node_of, wires
+from rdusim.arch.types import Layout, Link
 from rdusim.errors import ArchError, Problem
-from rdusim.net.types import Topology
-
-Links: TypeAlias = tuple[tuple[int, int], ...]
+from rdusim.net.types import Topology, Way
 
 
 @cache
-def build(name: str, sockets: int) -> Topology:
-    """The named topology over `sockets` sockets; every edge of it is one Link of the machine, in each direction."""
-    if name not in TOPOLOGIES:
-        raise ArchError(Problem(message=f"unknown topology '{name}'", hint=f"known: {', '.join(TOPOLOGIES)}"))
-    if sockets < 1:
-        raise ArchError(Problem(message=f"a system has at least one socket, not {sockets}"))
-    links = TOPOLOGIES[name](sockets)
-    return Topology(name=name, sockets=sockets, nodes=max([sockets - 1, *map(max, links)]) + 1, links=links)
+def build(layout: Layout, sockets: int, link: Link) -> Topology:
+    """The layout over `sockets` sockets; `link` is what joins two of them where the layout says nothing else.
+
+    Raises ArchError where it cannot join so many.
+    """
+    try:
+        joined = wires(layout, sockets, link)
+    except ValueError as error:
+        raise ArchError(Problem(field="system.topology", message=f"{layout.kind}: {error}")) from None
+    ways = [Way(wire.one, wire.other, wire.link, wire.axis) for wire in joined]
+    ways += [Way(wire.other, wire.one, wire.link, wire.axis) for wire in joined]
+    nodes = max([sockets - 1, *(max(way.source, way.target) for way in ways)]) + 1
+    ways.sort(key=lambda way: way[:2])
+    return Topology(name=layout.kind, sockets=sockets, nodes=nodes, links=tuple(ways), node=node_of(layout, sockets))
 
 
 @cache
-def routes(topology: Topology) -> Mapping[tuple[int, int], tuple[int, ...]]:
-    """By pair of sockets, indices of the links of a shortest path; ties go to the lower-numbered next node.
+def routes(topology: Topology) -> Routes:
+    """Ways through a topology, found when they are asked for."""
+    return Routes(topology)
 
-    Sockets that cannot reach each other have no entry.
+
+class Routes:
+    """Shortest paths, counted in links; a path is the same every time, whatever else is sent.
+
+    Where several are as short, the lowest axis goes first (dimension order), and of two directions along one axis the
+    sources take turns: then all-to-all traffic loads all links of an axis of a ring, torus or two-level topology alike.
     """
-    leaving: dict[int, list[tuple[int, int]]] = {}
-    for index, (source, target) in enumerate(topology.links):
-        leaving.setdefault(source, []).append((target, index))
-    for edges in leaving.values():
-        edges.sort()
-    found: dict[tuple[int, int], tuple[int, ...]] = {}
-    for source in range(topology.sockets):
-        paths: dict[int, tuple[int, ...]] = {source: ()}
-        front = deque([source])
-        while front:
-            node = front.popleft()
-            for target, index in leaving.get(node, ()):
-                if target not in paths:
-                    paths[target] = (*paths[node], index)
-                    front.append(target)
-        found.update(((source, node), path) for node, path in paths.items() if node < topology.sockets)
-    return found
 
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self._index = {way[:2]: at for at, way in enumerate(topology.links)}
+        self._leaving: list[list[int]] = [[] for _ in range(topology.nodes)]
+        self._coming: list[list[int]] = [[] for _ in range(topology.nodes)]
+        for source, target, *_ in topology.links:
+            self._leaving[source].append(target)
+            self._coming[target].append(source)
+        self._distances: dict[int, list[int]] = {}
+        self._paths: dict[tuple[int, int], tuple[int, ...] | None] = {}
 
-def _full_mesh(sockets: int) -> Links:
-    """A link from every socket to every other."""
-    return tuple((a, b) for a in range(sockets) for b in range(sockets) if a != b)
+    def path(self, source: int, target: int) -> tuple[int, ...] | None:
+        """Indices of the links of a way; None: there is none."""
+        if (source, target) not in self._paths:
+            self._paths[source, target] = self._found(source, target)
+        return self._paths[source, target]
 
+    def _found(self, source: int, target: int) -> tuple[int, ...] | None:
+        if source == target:
+            return ()
+        if (source, target) in self._index:
+            return (self._index[source, target],)
+        left = self._distance(target)
+        if left[source] < 0:
+            return None
+        path, node = [], source
+        while node != target:
+            nearer = [self._index[node, to] for to in self._leaving[node] if left[to] == left[node] - 1]
+            path.append(self._turn(nearer, source))
+            node = self.topology.links[path[-1]].target
+        return tuple(path)
 
-def _ring(sockets: int) -> Links:
-    """A link to the next and to the previous socket."""
-    return _both_ways((at, (at + 1) % sockets) for at in range(sockets))
+    def _turn(self, nearer: list[int], source: int) -> int:
+        """The link to go on by. Forwards comes first: from the last of a ring to its first is forwards too."""
+        links, nodes = self.topology.links, self.topology.nodes
+        axis = min(links[at].axis for at in nearer)
+        along = [at for at in nearer if links[at].axis == axis]
+        along.sort(key=lambda at: (links[at].target - links[at].source) % nodes)
+        return along[source % len(along)]
 
-
-def _torus(sockets: int) -> Links:
-    """Two-dimensional, row by row, as near to a square as the number of sockets has factors; a prime one is a ring.
-
-    Over a side of two, the link forwards and the one around are the same link.
-    """
-    rows = next(side for side in range(isqrt(sockets), 0, -1) if sockets % side == 0)
-    cols = sockets // rows
-    right = ((at, at // cols * cols + (at + 1) % cols) for at in range(sockets))
-    down = ((at, (at + cols) % sockets) for at in range(sockets))
-    return _both_ways([*right, *down])
-
-
-def _switch(sockets: int) -> Links:
-    """One link up to, and one down from, a switch that never blocks."""
-    return _both_ways((at, sockets) for at in range(sockets))
-
-
-def _two_level(sockets: int) -> Links:
-    """Two full meshes, and a link between each socket of the one and its counterpart in the other."""
-    if sockets % 2:
-        raise ArchError(
-            Problem(message=f"a two_level topology has two equal halves: {sockets} sockets is an odd number")
-        )
-    half = sockets // 2
-    inside = ((a + base, b + base) for base in (0, half) for a in range(half) for b in range(half))
-    return _both_ways([*inside, *((at, at + half) for at in range(half))])
-
-
-def _both_ways(edges: Iterable[tuple[int, int]]) -> Links:
-    return tuple(sorted({way for a, b in edges if a != b for way in ((a, b), (b, a))}))
-
-
-TOPOLOGIES: Final[Mapping[str, Callable[[int], Links]]] = {
-    "full_mesh": _full_mesh,
-    "ring": _ring,
-    "torus": _torus,
-    "switch": _switch,
-    "two_level": _two_level,
-}
+    def _distance(self, target: int) -> list[int]:
+        """Links from every node to `target`; -1: no way."""
+        if target not in self._distances:
+            far = [-1] * self.topology.nodes
+            far[target] = 0
+            front = deque([target])
+            while front:
+                node = front.popleft()
+                for near in self._coming[node]:
+                    if far[near] < 0:
+                        far[near] = far[node] + 1
+                        front.append(near)
+            self._distances[target] = far
+        return self._distances[target]

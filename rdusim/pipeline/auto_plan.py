@@ -1,7 +1,7 @@
 """`--parallel auto`: every legal plan over the sockets, bounded from below, the promising ones simulated.
 
 A plan's bound is the roofline of what one socket then runs: arithmetic, or bytes that it must read. Plans are simulated
-in the order of their bounds, until no bound is below the best time found.
+in the order of their bounds, until no bound is below the best time found and a few runners-up are known.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 from rdusim.errors import OptionError, Problem, RdusimError
+from rdusim.graph.types import Phase, RunShape
 from rdusim.pipeline.request import GENERATE, RunRequest
 from rdusim.pipeline.stages import Cache, Observe, Stages
 from rdusim.program.distribute import distribute
@@ -18,7 +19,8 @@ from rdusim.program.types import Parallelism
 from rdusim.report.types import PlanUse, Report
 
 AXES = tuple(axis.name for axis in fields(Parallelism))
-RUNNERS_UP = 8
+SIMULATED = 4  # plans at least, so that the best has company
+LISTED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +34,13 @@ def best_plan(request: RunRequest, *, cache: Cache, observe: Observe) -> Report:
     probe = Stages(replace(request, parallel=None), cache=cache)
     found: list[tuple[Report, Parallelism]] = []
     refused: list[PlanUse] = []
+    looked_at: set[Parallelism] = set()
     candidates, illegal = _candidates(request, probe, cache)
     for number, candidate in enumerate(candidates):
         best = min((report.latency.total_seconds for report, _ in found), default=float("inf"))
-        if candidate.bound >= best:
+        if candidate.bound >= best and len(found) >= SIMULATED:
             break
+        looked_at.add(candidate.ways)
         observe(f"plan {number + 1} of {len(candidates)}: {_text(candidate.ways)}")
         try:
             report = Stages(_asked(request, candidate.ways), cache=cache, observe=observe).report()
@@ -51,15 +55,19 @@ def best_plan(request: RunRequest, *, cache: Cache, observe: Observe) -> Report:
     found.sort(key=lambda pair: pair[0].latency.total_seconds)
     plans = [
         PlanUse(parallelism=_ways(ways), total_seconds=report.latency.total_seconds, bound_by=_cause(report))
-        for report, ways in found[: RUNNERS_UP + 1]
+        for report, ways in found
     ]
-    slower = len(candidates) - len(found) - len(refused)
+    slower = [
+        PlanUse(parallelism=_ways(candidate.ways), at_least_seconds=candidate.bound)
+        for candidate in candidates
+        if candidate.ways not in looked_at
+    ]
     note = (
-        f"{len(found)} plans simulated; {slower} more are slower by their roofline, "
-        f"{len(refused) + len(illegal)} are refused"
+        f"{len(found)} plans simulated, {len(slower)} slower by their roofline, {len(refused) + len(illegal)} refused"
     )
     best_report = found[0][0]
-    return replace(best_report, plans=(*plans, *refused[:RUNNERS_UP]), notes=(*best_report.notes, note))
+    listed = (*plans, *slower, *refused, *illegal)[:LISTED]
+    return replace(best_report, plans=listed, notes=(*best_report.notes, note))
 
 
 def plans(sockets: int) -> Iterator[Parallelism]:
@@ -95,17 +103,39 @@ def _bound(stages: Stages) -> float:
     plan = stages.plan
     ways = plan.parallelism or Parallelism()
     shape = plan.prefill() if plan.phase == GENERATE else stages.shape()
+    if stages.in_passes():
+        return _bound_of_step(stages, shape)
     costs = []
     for part in partition(stages.whole(shape), ways.pp, layer_costs(stages.whole(shape), stages.arch)):
-        local = distribute(part.graph, ways)
+        local = distribute(part.graph, replace(ways, dp=1) if plan.training is None else ways)
         each = layer_costs(local, stages.arch)
         costs.append(sum(each[block.name] * block.repeats for block in local.blocks))
     return max(plan.micro_batches * max(costs), sum(costs))
 
 
+def _bound_of_step(stages: Stages, shape: RunShape) -> float:
+    """Both ways of all micro-batches and one update, of a training step, by the stage that has most of them."""
+    plan, costs = stages.plan, [0.0] * stages.plan.ways.pp
+    for number, chunk in enumerate(stages.chunks(shape)):
+        for part, times in (
+            (chunk.forward, plan.micro_batches),
+            (chunk.backward, plan.micro_batches),
+            (chunk.update, 1),
+        ):
+            if part is not None:
+                each = layer_costs(part.graph, stages.arch)
+                seconds = sum(each[block.name] * block.repeats for block in part.graph.blocks)
+                costs[number % plan.ways.pp] += times * seconds
+    return max(costs)
+
+
 def _asked(request: RunRequest, ways: Parallelism) -> RunRequest:
     asked = replace(request, parallel=_text(ways))
-    return asked if ways.pp > 1 else replace(asked, micro_batches=None, pipeline_schedule=None, pipeline_chunks=None)
+    if ways.pp > 1:
+        return asked
+    accumulates = request.phase == Phase.TRAIN
+    count = request.micro_batches if accumulates else None
+    return replace(asked, micro_batches=count, pipeline_schedule=None, pipeline_chunks=None)
 
 
 def _text(ways: Parallelism) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rdusim.arch.types import Arch
 from rdusim.errors import DeadlockError, OptionError, Problem
+from rdusim.graph.backward import train
 from rdusim.graph.evaluate import evaluate
 from rdusim.graph.load import load_constants, load_graph, locate
 from rdusim.graph.scale import Scale, scaled_down, write_config
@@ -46,9 +47,13 @@ def _silent(_: str) -> None:
 def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> NumbersReport:
     """Execute what was asked for, small, and compare. Raises RdusimError for wrong input, not for wrong numbers."""
     stages = Stages(request, observe=observe)
+    if others := {axis: count for axis, count in asdict(stages.plan.ways).items() if axis != "tp" and count > 1}:
+        said = ", ".join(f"{axis}={count}" for axis, count in others.items())
+        message, hint = "--check-numbers executes tensor parallelism alone", "leave out all but tp"
+        raise OptionError(Problem(field="--parallel", message=f"{said}: {message}", hint=hint))
     shapes = _shapes(stages)
     options = stages.lower_options()
-    options = replace(options, parallelism=choose_parallelism(stages.graph(shapes[0]), stages.arch, options))
+    options = replace(options, parallelism=choose_parallelism(stages.whole(shapes[0]), stages.arch, options))
     path, name = locate(request.model)
     with TemporaryDirectory() as folder:
         scaled: Mapping[str, int] = {}
@@ -59,6 +64,8 @@ def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> Numbers
         for shape in shapes:
             small = _small_shape(shape) if config else shape
             graph = replace(load_graph(path, small), name=name)
+            if stages.plan.training is not None:
+                graph = train(graph, stages.plan.training)
             _check_size(graph)
             known = load_constants(path, small) if config else {}
             phase = shape.phase.value if config else stages.plan.phase
@@ -163,13 +170,14 @@ def _shapes(stages: Stages) -> list[RunShape]:
 
 
 def _small_shape(shape: RunShape) -> RunShape:
-    """Few sequences and tokens, in the same phase."""
+    """Few sequences and tokens, in the same phase; room for whatever experts they choose."""
     context = min(shape.context_tokens, FEW_TOKENS)
     return replace(
         shape,
         batch=min(shape.batch, FEW_SEQUENCES),
         query_tokens=min(shape.query_tokens, context),
         context_tokens=context,
+        full_routing=True,
     )
 
 

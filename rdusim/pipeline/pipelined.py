@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def pipeline_report(stages: Stages, shape: RunShape) -> Report:
     times = ChunkTimes(
         forward=tuple(report.latency.total_seconds for report in reports),
         backward=(0.0,) * len(parts),
-        transfer=tuple(_transfer(stages, shape, part, ways) for part in range(1, len(parts))),
+        transfer=tuple(transfer(stages, shape, part) for part in range(1, len(parts))),
     )
     done = run(pipeline, SCHEDULES[plan.schedule](pipeline), times)
     setting = replace(
@@ -51,14 +52,19 @@ def pipeline_report(stages: Stages, shape: RunShape) -> Report:
             layers=tuple(sum(block.repeats for block in part.graph.blocks) for part in parts),
         ),
         setting,
-        tokens=parts[0].graph.tokens * plan.micro_batches,
+        tokens=stages.program(shape).tokens * plan.micro_batches,
         peak_flops=peak_flops(stages.arch, setting.dtype, ways.sockets),
     )
 
 
-def _transfer(stages: Stages, shape: RunShape, part: int, ways: Parallelism) -> float:
-    """Seconds until what a chunk reads of the one before it has come, each socket from its counterpart."""
-    received = set(stages.parts(shape)[part].received)
-    size = sum(buffer.size for buffer in stages.program(shape, part).buffers if buffer.name in received)
+def transfer(stages: Stages, shape: RunShape, part: int) -> float:
+    """Seconds until what a part reads of other chunks has come."""
+    return transfer_time(stages, shape, part, stages.parts(shape)[part].received)
+
+
+def transfer_time(stages: Stages, shape: RunShape, part: int, names: Collection[str]) -> float:
+    """Seconds until tensors of a part, by name, have gone from each socket to its counterpart of the next stage."""
+    ways = stages.plan.parallelism or Parallelism()
+    size = sum(buffer.size for buffer in stages.program(shape, part).buffers if buffer.name in names)
     time = p2p.collective("send_receive", 2, Bytes(size), stages.arch, ways.stride("pp"))
     return time.occupied + time.latency

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from enum import StrEnum
+from math import isfinite
 from typing import Final, cast
 
 from rdusim.dtypes import DType
 from rdusim.errors import Problem
+from rdusim.graph.optimizer import OPTIMIZERS, PRECISIONS, RECOMPUTE, TrainOptions
 from rdusim.graph.types import Phase, RunShape
 from rdusim.mapping.types import Orchestration
 from rdusim.program.types import Fusion, Parallelism
@@ -17,8 +19,10 @@ from rdusim.report.types import FORWARD
 from rdusim.sim.microbatch import SCHEDULES
 
 GENERATE: Final = "generate"
-PHASES: Final = (Phase.PREFILL.value, Phase.DECODE.value, GENERATE)
+PHASES: Final = (Phase.PREFILL.value, Phase.DECODE.value, GENERATE, Phase.TRAIN.value)
 DTYPES: Final = ("bf16", "fp8", "int8", "fp32")
+TRAINED_DTYPES: Final = ("bf16", "fp32")  # formats wide enough for gradients without scaling
+TRAINING: Final = ("optimizer", "recompute", "precision")  # options of training alone
 
 AUTO: Final = "auto"  # of --parallel: the plan that takes least time
 ONE_F_ONE_B: Final = "1f1b"
@@ -26,7 +30,12 @@ INTERLEAVED: Final = "interleaved"
 
 DEFAULT_PROMPT: Final = 2048  # tokens; less if the model's positions end before
 DEFAULT_CONTEXT: Final = 4096
+DEFAULT_TRAINED: Final = 4096  # tokens of a sequence in training; less if the model's positions end before
 DEFAULT_OUTPUT: Final = 128
+CONTIGUOUS: Final = "contiguous"
+PAGED: Final = "paged"
+TRAINED_ROUNDS: Final = 4  # micro-batches of a training step for each pipeline stage, where the batch has as many
+DEFAULT_BLOCK: Final = 16  # tokens of a block of a paged KV cache, as vLLM's
 DEFAULT_DRAFT: Final = 4  # tokens that a draft model proposes at once
 
 
@@ -55,11 +64,18 @@ class RunRequest:
     draft: str | None = None
     draft_length: int | None = None
     acceptance_rate: float | None = None
+    optimizer: str | None = None
+    recompute: str | None = None
+    precision: str | None = None
+    routing_skew: float | None = None
     fusion: str = Fusion.FUSED.value
     cut_after: tuple[str, ...] = ()
     orchestration: str | None = None
     kernel_looping: bool = False
     engine: str = "steady"
+    kv_cache: str = CONTIGUOUS
+    kv_block: int | None = None
+    memory_hints: str | None = None
     overrides: tuple[str, ...] = ()
 
 
@@ -84,30 +100,49 @@ class Plan:
     compiled_batch: int | None = None
     draft_length: int = 0
     acceptance_rate: float | None = None
+    training: TrainOptions | None = None
+    routing_skew: float = 0.0
 
     @property
     def run_batch(self) -> int:
         """Sequences that run at once, padding included."""
         return self.compiled_batch or self.batch
 
+    @property
+    def ways(self) -> Parallelism:
+        return self.parallelism or Parallelism()
+
+    @property
+    def replica_batch(self) -> int:
+        """Sequences of a micro-batch that one replica runs; in training the replicas are cut from the whole later."""
+        return self.run_batch // self.micro_batches // (1 if self.training else self.ways.dp)
+
     def prefill(self) -> RunShape:
         assert self.prompt is not None
         return RunShape(
             phase=Phase.PREFILL,
-            batch=self.run_batch // self.micro_batches,
+            batch=self.replica_batch,
             query_tokens=self.compiled_tokens or self.prompt,
             context_tokens=self.compiled_tokens or self.prompt,
             dtype=self.dtype,
+            routing_skew=self.routing_skew,
+            expert_groups=self.ways.ep,
         )
+
+    def train(self) -> RunShape:
+        """The whole batch at once: training has no cached context."""
+        return replace(self.prefill(), phase=Phase.TRAIN)
 
     def decode(self, context: int) -> RunShape:
         """One step; `context` counts the token that the step reads."""
         return RunShape(
             phase=Phase.DECODE,
-            batch=self.run_batch // self.micro_batches,
+            batch=self.replica_batch,
             query_tokens=1,
             context_tokens=self.compiled_tokens or context,
             dtype=self.dtype,
+            routing_skew=self.routing_skew,
+            expert_groups=self.ways.ep,
         )
 
     def steps(self) -> range:
@@ -121,44 +156,61 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
     """The plan of a request whose options have no problems (`option_problems`).
 
     `phases` is false for a graph whose shapes stand in its file. `positions`: how far the model's positions reach;
-    defaults stay below.
+    defaults stay below, and within what is compiled.
     """
     reach = positions if positions is not None else max(DEFAULT_PROMPT + DEFAULT_OUTPUT, DEFAULT_CONTEXT)
+    reach = min(reach, request.compiled_tokens or reach)
     fusion = Fusion(request.fusion)
     phase = request.phase or Phase.DECODE.value if phases else FORWARD
     by_default = Orchestration.HARDWARE if fusion is Fusion.FUSED else Orchestration.HOST
     output = (request.output_tokens or min(DEFAULT_OUTPUT, reach // 2)) if phase == GENERATE else None
-    prompt = request.input_tokens or min(DEFAULT_PROMPT, reach - (output or 0))
+    by_phase = DEFAULT_TRAINED if phase == Phase.TRAIN else DEFAULT_PROMPT
+    prompt = request.input_tokens or min(by_phase, reach - (output or 0))
     context = request.context_tokens or request.input_tokens or min(DEFAULT_CONTEXT, reach)
     ways = parse_parallel(request.parallel)[0]
     schedule = request.pipeline_schedule or ONE_F_ONE_B
-    by_stages = default_micro_batches(request.compiled_batch or request.batch or 1, ways or Parallelism(), schedule)
+    micro_batches = request.micro_batches or default_micro_batches(request)
     return Plan(
         phase=phase,
         batch=request.batch or 1,
         dtype=cast("DType", request.dtype or "bf16"),
-        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE) else None,
+        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE, Phase.TRAIN) else None,
         context=context if phase == Phase.DECODE else None,
         output=output,
         parallelism=ways,
         fusion=fusion,
         orchestration=Orchestration(request.orchestration) if request.orchestration else by_default,
         kernel_looping=request.kernel_looping,
-        micro_batches=request.micro_batches or by_stages,
+        micro_batches=micro_batches,
         schedule=schedule,
         chunks=request.pipeline_chunks or (2 if schedule == INTERLEAVED else 1),
         compiled_tokens=request.compiled_tokens,
         compiled_batch=request.compiled_batch,
         draft_length=(request.draft_length or DEFAULT_DRAFT) if request.draft else 0,
         acceptance_rate=request.acceptance_rate,
+        training=replace(train_options(request), micro_batches=micro_batches) if phase == Phase.TRAIN else None,
+        routing_skew=request.routing_skew or 0.0,
     )
 
 
-def draft_of(request: RunRequest) -> RunRequest:
-    """The same request for the draft model alone: tensor parallelism over the same sockets."""
+def train_options(request: RunRequest) -> TrainOptions:
+    """How a training step is run, as far as the request says."""
+    said = {name: value for name in TRAINING if (value := getattr(request, name)) is not None}
+    return TrainOptions(**said)
+
+
+def draft_of(request: RunRequest, plan: Plan) -> RunRequest:
+    """The same request for the draft model alone, lengths included: tensor parallelism over the same sockets.
+
+    Memory hints are about the model, not about its draft.
+    """
     return replace(
         request,
         model=request.draft or "",
+        input_tokens=plan.prompt,
+        context_tokens=plan.context,
+        output_tokens=plan.output,
+        memory_hints=None,
         draft=None,
         draft_length=None,
         acceptance_rate=None,
@@ -166,30 +218,42 @@ def draft_of(request: RunRequest) -> RunRequest:
         micro_batches=None,
         pipeline_schedule=None,
         pipeline_chunks=None,
+        routing_skew=None,
         cut_after=(),
     )
 
 
-def default_micro_batches(batch: int, ways: Parallelism, schedule: str) -> int:
-    """As many as there are pipeline stages, so that all work at once, or the most below that divide the batch."""
+def default_micro_batches(request: RunRequest) -> int:
+    """As many as there are pipeline stages, so that all work at once, or the most below that divide the batch.
+
+    In training up to four times as many: what waits at begin and end of a step is a smaller part of it.
+    """
+    ways = parse_parallel(request.parallel)[0] or Parallelism()
     if ways.pp == 1:
         return 1
-    share = batch // (ways.dp * ways.ep) or 1
-    fits = [count for count in range(1, ways.pp + 1) if share % count == 0]
-    return ways.pp if schedule == INTERLEAVED else max(fits)
+    replica = (request.compiled_batch or request.batch or 1) // ways.dp
+    share = replica // ways.ep or 1
+    most = TRAINED_ROUNDS * ways.pp if request.phase == Phase.TRAIN else ways.pp
+    interleaved = request.pipeline_schedule == INTERLEAVED
+    rounds = range(ways.pp if interleaved else 1, most + 1, ways.pp if interleaved else 1)
+    return max((count for count in rounds if share % count == 0 == replica % count), default=ways.pp)
 
 
 def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
     """Everything wrong with the options themselves, whatever the machine."""
     return [
         *_counts(request),
+        *_skew(request),
         *_choices(request, engines),
         *parse_parallel(request.parallel)[1],
         *_pipeline_problems(request),
+        *_round_problems(request),
         *_compiled_problems(request),
         *_draft_problems(request),
+        *_training_problems(request),
         *(_phase_problems(request) if phases else _shape_problems(request)),
         *_orchestration_problems(request),
+        *_memory_problems(request),
     ]
 
 
@@ -242,7 +306,14 @@ _COUNTED: Final[Mapping[str, str]] = {
     "input_tokens": "number of tokens",
     "output_tokens": "number of tokens",
     "context_tokens": "number of tokens",
+    "kv_block": "number of tokens",
 }
+
+
+def _memory_problems(request: RunRequest) -> Iterator[Problem]:
+    yield from _choice("--kv-cache", request.kv_cache, (CONTIGUOUS, PAGED))
+    if request.kv_block is not None and request.kv_cache == CONTIGUOUS:
+        yield Problem(field="--kv-block", message="a cache in one piece has no blocks", hint="--kv-cache paged")
 
 
 def _counts(request: RunRequest) -> Iterator[Problem]:
@@ -252,10 +323,15 @@ def _counts(request: RunRequest) -> Iterator[Problem]:
             yield Problem(field=_flag(name), message=f"{value} is not a {noun}: at least 1")
 
 
+def _skew(request: RunRequest) -> Iterator[Problem]:
+    skew = request.routing_skew
+    if skew is not None and not (isfinite(skew) and skew >= 0.0):
+        hint = "0 (all experts alike) or more, such as 0.8"
+        yield Problem(field="--routing-skew", message=f"{skew:g} is no exponent of a skew", hint=hint)
+
+
 def _choices(request: RunRequest, engines: Collection[str]) -> Iterator[Problem]:
-    if request.phase == Phase.TRAIN:
-        yield Problem(field="--phase", message=f"train is not yet supported: {', '.join(PHASES)} are")
-    elif request.phase is not None:
+    if request.phase is not None:
         yield from _choice("--phase", request.phase, PHASES)
     if request.dtype is not None:
         yield from _choice("--dtype", request.dtype, DTYPES)
@@ -281,12 +357,48 @@ def _choice(flag: str, value: str, choices: Collection[str]) -> Iterator[Problem
 def _phase_problems(request: RunRequest) -> Iterator[Problem]:
     """Token counts that the phase does not have: to ignore them would answer another question."""
     phase = request.phase or Phase.DECODE.value
+    if request.output_tokens is not None and phase == Phase.TRAIN:
+        yield Problem(field="--output-tokens", message="training makes no tokens", hint="leave the option out")
     if request.output_tokens is not None and phase in (Phase.PREFILL, Phase.DECODE):
         message = f"{phase} makes one token of each sequence"
         yield Problem(field="--output-tokens", message=message, hint="--phase generate makes several")
-    if request.context_tokens is not None and phase in (Phase.PREFILL, GENERATE):
+    if request.context_tokens is not None and phase in (Phase.PREFILL, GENERATE, Phase.TRAIN):
         message = f"{phase} starts without a context"
         yield Problem(field="--context-tokens", message=message, hint="--input-tokens is the length of the prompt")
+
+
+def _training_problems(request: RunRequest) -> Iterator[Problem]:
+    """Options that only training has, and what it does not go with."""
+    if request.phase != Phase.TRAIN:
+        for name in TRAINING:
+            if getattr(request, name) is not None:
+                yield Problem(field=_flag(name), message="only training has it", hint="--phase train")
+        return
+    for name, known in (("optimizer", tuple(OPTIMIZERS)), ("recompute", RECOMPUTE), ("precision", PRECISIONS)):
+        if (value := getattr(request, name)) is not None:
+            yield from _choice(_flag(name), value, known)
+    if request.dtype in DTYPES and request.dtype not in TRAINED_DTYPES:
+        message = f"{request.dtype} is too narrow for gradients"
+        yield Problem(field="--dtype", message=message, hint=f"one of {', '.join(TRAINED_DTYPES)}")
+    if request.draft is not None:
+        yield Problem(field="--draft", message="training drafts nothing", hint="leave the option out")
+
+
+def _round_problems(request: RunRequest) -> Iterator[Problem]:
+    """Micro-batches that an interleaved schedule cannot take, or the batch does not have."""
+    ways = parse_parallel(request.parallel)[0] or Parallelism()
+    if ways.pp == 1 or request.pipeline_schedule != INTERLEAVED:
+        return
+    count = request.micro_batches or default_micro_batches(request)
+    batch = request.compiled_batch or request.batch or 1
+    if count % ways.pp:
+        message = f"an interleaved schedule takes pp={ways.pp} micro-batches at a time, which does not divide {count}"
+        hint = f"a multiple of {ways.pp}, or --pipeline-schedule 1f1b"
+        yield Problem(field="--micro-batches", message=message, hint=hint)
+    elif request.micro_batches is None and batch % (ways.dp * count):
+        message = f"an interleaved schedule takes pp={ways.pp} micro-batches at a time, which batch {batch} has not"
+        hint = f"a multiple of {ways.pp * ways.dp}, or --pipeline-schedule 1f1b"
+        yield Problem(field="--batch", message=message, hint=hint)
 
 
 def _shape_problems(request: RunRequest) -> Iterator[Problem]:
@@ -298,6 +410,7 @@ def _shape_problems(request: RunRequest) -> Iterator[Problem]:
         "output_tokens",
         "context_tokens",
         "dtype",
+        "routing_skew",
         "compiled_tokens",
         "compiled_batch",
         "draft",
@@ -314,8 +427,9 @@ def _pipeline_problems(request: RunRequest) -> Iterator[Problem]:
     if schedule is not None:
         yield from _choice("--pipeline-schedule", schedule, tuple(SCHEDULES))
     if ways.pp == 1 and request.parallel != AUTO:
+        accumulates = request.phase == Phase.TRAIN  # micro-batches one after the other, their gradients added up
         for name in ("micro_batches", "pipeline_schedule", "pipeline_chunks"):
-            if getattr(request, name) is not None:
+            if getattr(request, name) is not None and not (accumulates and name == "micro_batches"):
                 yield Problem(field=_flag(name), message="there is no pipeline", hint="--parallel pp=2 makes one")
     if (request.pipeline_chunks or 1) > 1 and schedule != INTERLEAVED:
         message = "only an interleaved schedule has several chunks of layers a stage"

@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from time import perf_counter
 from typing import TypeVar, cast
 
 from rdusim.arch.load import load_arch
 from rdusim.arch.types import Arch
-from rdusim.errors import ArchError, GraphError, OptionError, Problem, RdusimError
+from rdusim.errors import ArchError, OptionError, Problem, RdusimError
+from rdusim.graph.backward import train
 from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping
+from rdusim.pipeline.memory_hints import Hint, check_named, obeyed, read_hints, tiers_of
 from rdusim.pipeline.pipelined import pipeline_report
+from rdusim.pipeline.pipelined_training import machine, training_report
 from rdusim.pipeline.request import (
     AUTO,
+    DEFAULT_BLOCK,
     GENERATE,
+    PAGED,
     Plan,
     RunRequest,
     draft_of,
@@ -28,11 +34,16 @@ from rdusim.pipeline.request import (
     socket_problems,
 )
 from rdusim.pipeline.speculative import beside, prefill_report, round_report
-from rdusim.program.lower import lower
+from rdusim.pipeline.stage_memory import with_kept
+from rdusim.program.distribute import distribute
+from rdusim.program.lower import choose_parallelism, lower, lower_local
+from rdusim.program.paged import paged
 from rdusim.program.partition import Part, layer_costs, partition
+from rdusim.program.partition_training import Chunk, distinct, training_chunks
 from rdusim.program.types import LowerOptions, Parallelism, Program
 from rdusim.report.generation import generation, sample
 from rdusim.report.padded import padded
+from rdusim.report.spill import roomy, spills, with_spill
 from rdusim.report.summarize import known_setting, peak_flops, summarize, with_simulator
 from rdusim.report.types import FORWARD, Report, Setting
 from rdusim.sim.simulate import ENGINES, simulate
@@ -88,10 +99,11 @@ class Stages:
         self.cache = cache if cache is not None else Cache()
         self.observe = observe
         self.arch, phases, positions = _checked(request)
+        self.hints = _hints(request, self.arch)
         self.sockets = request.sockets or self.arch.system.sockets
         self.plan: Plan = resolve(request, phases=phases, positions=positions)
         if self.plan.draft_length:
-            self.draft = Stages(draft_of(request), cache=self.cache, observe=observe)
+            self.draft = Stages(draft_of(request, self.plan), cache=self.cache, observe=observe)
             self.arch = beside(self.arch, self._held_by_draft())
 
     def shape(self) -> RunShape:
@@ -99,6 +111,8 @@ class Stages:
         if self.plan.phase == GENERATE:
             message = "generate is many programs: choose --phase prefill or --phase decode --context-tokens N"
             raise OptionError(message)
+        if self.plan.training is not None:
+            return self.plan.train()
         if self.plan.context is not None:
             return self.plan.decode(self.plan.context)
         if self.plan.prompt is not None:
@@ -106,18 +120,43 @@ class Stages:
         return RunShape(phase=Phase.PREFILL, batch=1, query_tokens=1, context_tokens=1)
 
     def whole(self, shape: RunShape) -> OperatorGraph:
-        """The model, before its layers are shared out over a pipeline."""
-        return self.cache.get(lambda: load_graph(self.request.model, shape), "graph", self.request.model, shape)
+        """The model, before its layers are shared out over a pipeline; of training, the whole step."""
+        options = self.plan.training
+
+        def make() -> OperatorGraph:
+            graph = load_graph(self.request.model, shape)
+            return graph if options is None else train(graph, options)
+
+        return self.cache.get(make, "graph", self.request.model, shape, options)
+
+    def in_passes(self) -> bool:
+        """Whether a training step is cut into ways forth, ways back and updates, which then are its parts."""
+        return self.plan.training is not None and (self.plan.ways.pp > 1 or self.plan.micro_batches > 1)
+
+    def chunks(self, shape: RunShape) -> tuple[Chunk, ...]:
+        """The chunks of layers of a training step that is cut into passes."""
+        plan, options = self.plan, self.lower_options()
+        count = plan.ways.pp * plan.chunks
+
+        def make() -> tuple[Chunk, ...]:
+            whole = self.whole(shape)
+            local = distribute(whole, choose_parallelism(whole, self.arch, options))
+            return training_chunks(whole, local, count, plan.micro_batches, layer_costs(local, self.arch))
+
+        return self.cache.get(make, "chunks", self.request.model, shape, plan.training, count, self.arch, options)
 
     def parts(self, shape: RunShape) -> tuple[Part, ...]:
         """The pipeline's chunks of layers in order; without a pipeline the model is the only one."""
         ways, chunks = self.plan.parallelism or Parallelism(), self.plan.chunks
+        if self.in_passes():
+            key = (self.request.model, shape, self.plan.training, self.plan.chunks, self.arch, self.lower_options())
+            return self.cache.get(lambda: distinct(self.chunks(shape)), "passes", *key)
 
         def make() -> tuple[Part, ...]:
             graph = self.whole(shape)
             return partition(graph, ways.pp * chunks, layer_costs(graph, self.arch))
 
-        return self.cache.get(make, "parts", self.request.model, shape, ways.pp * chunks, self.arch)
+        return self.cache.get(make, "parts", self.request.model, shape, self.plan.training, ways.pp * chunks, self.arch)
 
     def graph(self, shape: RunShape, part: int = 0) -> OperatorGraph:
         return self.parts(shape)[part].graph
@@ -126,17 +165,51 @@ class Stages:
         def make() -> Program:
             graph = self.graph(shape, part)
             self.observe(f"lowering {_said(shape)}")
-            return lower(graph, self.arch, self.lower_options())
+            if self.in_passes():
+                return self._pass(shape, part)
+            made = lower(graph, self.arch, self.lower_options())
+            if self.request.kv_cache == PAGED:
+                block = self.request.kv_block or DEFAULT_BLOCK
+                return paged(made, graph, query_tokens=shape.query_tokens, block=block)
+            return made
 
         return self.cache.get(make, "program", *self._lowered(shape, part))
+
+    def _pass(self, shape: RunShape, part: int) -> Program:
+        """A pass of a training step: its graph is what one socket runs already."""
+        found, options = self.parts(shape)[part], self.lower_options()
+        elsewhere = {name for other in self.parts(shape) for name in other.graph.by_name} - set(found.graph.by_name)
+        here = replace(options, cut_after=tuple(name for name in options.cut_after if name not in elsewhere))
+        ways = choose_parallelism(self.whole(shape), self.arch, options)
+        made = lower_local(found.graph, self.arch, here, ways, found.flops or 0.0)
+        return with_kept(made, frozenset(found.held))
+
+    def _machine(self, shape: RunShape, part: int) -> tuple[Arch, MapOptions]:
+        """What is there for a program, and how it is mapped; of a pass, what the others leave."""
+        if not self.in_passes():
+            return self.arch, self._hinted(self.program(shape, part))
+
+        def make() -> tuple[Arch, MapOptions]:
+            left, there = machine(self, shape, self.parts(shape)[part])
+            options = self._hinted(self.program(shape, part))
+            return left, replace(options, tiers={**there, **options.tiers})
+
+        plan = self.plan
+        rounds = (shape, plan.training, plan.micro_batches, plan.schedule, plan.chunks)
+        return self.cache.get(make, "machine", *self._lowered(shape, part), self.map_options(), rounds)
+
+    def _mapped(self, shape: RunShape, part: int) -> tuple[object, ...]:
+        """What a mapping depends on."""
+        found = (*self._lowered(shape, part), self.map_options())
+        return (*found, self._machine(shape, part)) if self.in_passes() else found
 
     def mapping(self, shape: RunShape, part: int = 0) -> Mapping:
         def make() -> Mapping:
             program = self.program(shape, part)
             self.observe(f"mapping {_said(shape)}")
-            return map_onto(program, self.arch, self.map_options())
+            return map_onto(program, *self._machine(shape, part))
 
-        return self.cache.get(make, "mapping", *self._lowered(shape, part), self.map_options())
+        return self.cache.get(make, "mapping", *self._mapped(shape, part))
 
     def trace(self, shape: RunShape, part: int = 0) -> Trace:
         options = SimulateOptions(engine=self.request.engine)
@@ -144,12 +217,45 @@ class Stages:
         def make() -> Trace:
             mapping = self.mapping(shape, part)
             self.observe(f"simulating {_said(shape)}")
-            return simulate(mapping, self.arch, options)
+            return simulate(mapping, self._machine(shape, part)[0], options)
 
-        return self.cache.get(make, "trace", *self._lowered(shape, part), self.map_options(), options)
+        return self.cache.get(make, "trace", *self._mapped(shape, part), options)
+
+    def near(self, shape: RunShape, part: int = 0) -> Trace:
+        """The same program on a machine whose nearest tier of memory holds everything."""
+        options = SimulateOptions(engine=self.request.engine)
+
+        def make() -> Trace:
+            program, arch = self.program(shape, part), roomy(self.arch)
+            self.observe(f"simulating {_said(shape)} without a spill")
+            return simulate(map_onto(program, arch, self.map_options()), arch, options)
+
+        return self.cache.get(make, "near", *self._lowered(shape, part), self.map_options(), options)
+
+    def _hinted(self, program: Program) -> MapOptions:
+        """How a program is mapped, where symbols must lie included. Patterns must mean something in some program."""
+        if not self.hints:
+            return self.map_options()
+        symbols = [buffer.name for buffer in program.buffers]
+        found = tiers_of(self.hints, symbols) if self.one_program() else obeyed(self.hints, symbols)
+        return replace(self.map_options(), tiers=found)
+
+    def _symbols(self) -> set[str]:
+        """Names of all that lies in memory in some program of the request."""
+        steps = self.plan.steps() if self.plan.phase == GENERATE else None
+        shapes = [self.shape()] if steps is None else [self.plan.prefill(), *map(self.plan.decode, steps[:1])]
+        programs = (self.program(shape, part) for shape in shapes for part in range(len(self.parts(shape))))
+        return {buffer.name for program in programs for buffer in program.buffers}
+
+    def one_program(self) -> bool:
+        """Whether the request is about one program, so that a hint which means nothing in it is a mistake."""
+        several = self.plan.ways.pp > 1 or self.in_passes()
+        return self.plan.phase != GENERATE and not self.plan.draft_length and not several
 
     def report(self) -> Report:
         """The answer to the whole request."""
+        if self.hints and not self.one_program():
+            check_named(self.hints, self._symbols())
         if self.plan.phase == GENERATE:
             return self._generation()
         if self.plan.context is not None:
@@ -177,6 +283,8 @@ class Stages:
 
     def report_of(self, shape: RunShape) -> Report:
         """The answer for one shape: one program, or the programs of a pipeline's stages."""
+        if self.in_passes():
+            return training_report(self, shape)
         if len(self.parts(shape)) > 1:
             return pipeline_report(self, shape)
         return self.report_of_part(shape, 0)
@@ -186,7 +294,13 @@ class Stages:
         graph, mapping, trace = self.graph(shape, part), self.mapping(shape, part), self.trace(shape, part)
         known = self._setting(known_setting(trace, mapping, graph, self.arch))
         known = replace(known, sockets_used=known.sockets_used // mapping.program.parallelism.pp)
-        return summarize(trace, mapping, graph, self.arch, known)
+        report = summarize(trace, mapping, graph, self.arch, known)
+        if not spills(mapping, self.arch):
+            return report
+        if self.in_passes():  # the step is not run a second time as a whole
+            return with_spill(report, mapping, self.arch, report.latency.total_seconds)
+        near = self.near(shape, part)
+        return with_spill(report, mapping, self.arch, near.cycles / near.clock)
 
     def _generation(self) -> Report:
         prefill = self._prefill()
@@ -228,8 +342,21 @@ class Stages:
     def _lowered(self, shape: RunShape, part: int) -> tuple[object, ...]:
         """What a program depends on. Stages of equal layers are one program: `same` is the first of them."""
         parts = self.parts(shape)
+        memory = (self.request.kv_cache, self.request.kv_block, self.hints)
+        if self.in_passes():  # other schedules and numbers of micro-batches have passes in common
+            return self._digest(shape, part), self.arch, self.lower_options(), memory
         same = parts.index(parts[part]) if len(parts) > 1 else 0
-        return self.request.model, shape, len(parts), same, self.arch, self.lower_options()
+        return self.request.model, shape, self.plan.training, len(parts), same, self.arch, self.lower_options(), memory
+
+    def _digest(self, shape: RunShape, part: int) -> str:
+        """Of a pass, which is a graph of its own."""
+        plan = self.plan
+        cut = (self.request.model, shape, plan.training, plan.chunks, self.arch, self.lower_options())
+
+        def make() -> str:
+            return sha256(repr(self.parts(shape)[part]).encode()).hexdigest()
+
+        return self.cache.get(make, "digest", part, *cut)
 
     def lower_options(self) -> LowerOptions:
         return LowerOptions(
@@ -237,6 +364,7 @@ class Stages:
             sockets=self.sockets,
             parallelism=self.plan.parallelism,
             cut_after=self.request.cut_after,
+            replica=self.plan.training is None,
         )
 
     def map_options(self) -> MapOptions:
@@ -249,7 +377,8 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
     phases, positions, arch = True, None, None
     try:
         phases, positions = _phases_and_positions(request.model)
-    except GraphError as error:
+        _check_draft(request)
+    except RdusimError as error:
         problems.append(error)
     if found := option_problems(request, phases=phases, engines=ENGINES):
         problems.append(OptionError(*found))
@@ -264,6 +393,19 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
     if problems or arch is None:
         raise OptionError(*(problem for error in problems for problem in error.problems))
     return arch, phases, positions
+
+
+def _check_draft(request: RunRequest) -> None:
+    """A draft model must have a step that makes one token."""
+    if request.draft is not None and not _phases_and_positions(request.draft)[0]:
+        message = f"{request.draft} has shapes of its own and makes no tokens"
+        raise OptionError(Problem(field="--draft", message=message, hint="a model in Hugging Face config.json form"))
+
+
+def _hints(request: RunRequest, arch: Arch) -> tuple[Hint, ...]:
+    if request.memory_hints is None:
+        return ()
+    return read_hints(Path(request.memory_hints), [tier.name for tier in arch.socket.memory])
 
 
 def _phases_and_positions(model: str) -> tuple[bool, int | None]:

@@ -38,6 +38,7 @@ def build(run: Candidate, name: str, budget: Budget, share: float = 1.0) -> Sect
         repeats=sketch.block.repeats,
         flops=float(sum(flops(operator) for operator in sketch.operators(run.first, run.end))),
         carried=sketch.block.carried,
+        backwards=sketch.block.backwards,
         loops=tuple(parts for _, parts in run.cut.parts),
     )
 
@@ -106,6 +107,7 @@ def _loads(run: Candidate, names: Sequence[str], budget: Budget) -> list[MemoryS
             contiguous=Bytes(load.contiguous),
             gathered=load.edge.gathered,
             moving=load.moves,
+            after=names[load.edge.index - run.first] if load.edge.index >= run.first else "",
             loops=run.cut.loops(load.flows),
             axes=run.cut.cuts(load.edge.axes),
         )
@@ -117,7 +119,8 @@ def _stores(run: Candidate, names: Sequence[str], budget: Budget) -> list[Memory
     return [
         MemoryStream(
             name=f"store {store.tensor}",
-            buffer=store.tensor,
+            buffer=run.sketch.block.updated.get(store.tensor, store.tensor),
+            tensor=store.tensor,
             stage=names[store.stage - run.first],
             tile_bytes=Bytes(store.tile_bytes),
             tiles=store.tiles,

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import prod
 
-from rdusim.graph.ops import SPECS, indexed
+from rdusim.dtypes import size_of
+from rdusim.graph.ops import SPECS, indexed, rows_gathered
 from rdusim.graph.types import Access, Compute, Operand, Operator, OperatorGraph, Role
 
-KEPT = (Role.KV_CACHE, Role.OUTPUT)  # results that memory must get
+KEPT = (  # results that memory must get
+    Role.KV_CACHE,
+    Role.OUTPUT,
+    Role.SAVED,
+    Role.GRADIENT,
+    Role.WEIGHT,
+    Role.OPTIMIZER,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +99,25 @@ def alone(graph: OperatorGraph, names: Iterable[str]) -> tuple[Group, ...]:
 def _trimmed(graph: OperatorGraph, operator: Operator, feeds: list[Feed]) -> list[Feed]:
     """A layout alone reads no more than it writes: the rows it gathers, the part it slices."""
     if SPECS[operator.kind].compute is not Compute.MOVE:
-        return feeds
+        return _gathered(graph, operator, feeds)
     most = sum(int(graph.tensors[operand.tensor].bytes) for operand in operator.outputs)
     return [replace(feed, size=most if feed.access is Access.GATHERED else min(feed.size, most)) for feed in feeds]
+
+
+def _gathered(graph: OperatorGraph, operator: Operator, feeds: list[Feed]) -> list[Feed]:
+    """Of what an operator that computes gathers, the rows that it finds: each a piece of memory of its own."""
+    spec = SPECS[operator.kind]
+    if spec.compute is Compute.MOVE or not spec.gathers:
+        return feeds
+    rows = rows_gathered(operator)
+    count = prod(operator.dims[label] for label in operator.inputs[-1].dims)
+    return [
+        replace(feed, size=rows * size, row_bytes=rows // count * size)
+        if feed.access is Access.GATHERED and not feed.folded
+        else feed
+        for feed in feeds
+        for size in (size_of(graph.tensors[feed.root].dtype),)
+    ]
 
 
 class _Clusters:
@@ -216,7 +241,7 @@ class _Clusters:
         feeds: dict[tuple[str, str, tuple[str, ...]], tuple[Operator, Feed]] = {}
         for operator in real:
             for operand in operator.inputs:
-                for feed in resolve(self.graph, operand, self.moved):
+                for feed in _gathered(self.graph, operator, resolve(self.graph, operand, self.moved)):
                     if feed.root not in made:
                         feeds.setdefault((operator.name, feed.root, feed.labels), (operator, feed))
         return Group(

@@ -70,14 +70,21 @@ def _first_tile(run: Candidate, services: list[float], latencies: list[float], b
     count = run.end - run.first
     ready, arrived = [0.0] * count, [0.0] * count
     loaded = float(budget.memory_latency)
+    found: dict[int, float] = {}  # stage that makes indices -> cycles of what is gathered by them, so far
+    gathered: dict[int, tuple[int, float]] = {}  # stage -> the one that it waits for with what it gathers, and cycles
     for load in run.loads:
         loaded += load.tile_bytes / budget.memory_rate
         arrived[load.edge.target - run.first] = loaded
+        if (by := load.edge.index - run.first) >= 0:
+            found[by] = found.get(by, float(budget.memory_latency)) + load.tile_bytes / budget.memory_rate
+            gathered[load.edge.target - run.first] = by, found[by]
     before: list[list[int]] = [[] for _ in range(count)]
     for stream in run.streams:
         before[stream.edge.target - run.first].append(stream.edge.source - run.first)
     for index in range(count):
         start = max((ready[source] for source in before[index]), default=0.0) + budget.hop_latency
+        if index in gathered:
+            arrived[index] = max(arrived[index], ready[gathered[index][0]] + gathered[index][1])
         last = arrived[index] + min(services[index], LAST_BANK)
         ready[index] = max(start + services[index], last) + latencies[index]
     return max(ready)

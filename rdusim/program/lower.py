@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 
 from rdusim.arch.types import Arch
@@ -33,7 +34,16 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None)
     """
     options = options or LowerOptions()
     parallelism = choose_parallelism(graph, arch, options)
-    local = distribute(graph, parallelism)
+    replicas = parallelism.dp if options.replica else 1
+    local = distribute(graph, replace(parallelism, dp=1) if options.replica else parallelism)
+    made = lower_local(local, arch, options, parallelism, model_flops(graph) * replicas)
+    return replace(made, batch=graph.batch * replicas, tokens=graph.tokens * replicas)
+
+
+def lower_local(
+    local: OperatorGraph, arch: Arch, options: LowerOptions, parallelism: Parallelism, model: float
+) -> Program:
+    """Lower what one socket runs, collectives included. `model`: arithmetic operations, of all sockets together."""
     budget = budget_of(arch, resident_bytes(local))
     fused = options.fusion is Fusion.FUSED
     launch = _launch_cost(arch, by_host=not fused)
@@ -47,22 +57,30 @@ def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None)
         sections.extend(made)
         blocks.extend([block] * len(made))
     return Program(
-        name=graph.name,
+        name=local.name,
         sections=tuple(sections),
         order=tuple(order),
         buffers=symbols(local, sections, blocks),
         parallelism=parallelism,
-        batch=graph.batch,
-        tokens=graph.tokens,
-        flops=model_flops(graph),
+        batch=local.batch,
+        tokens=local.tokens,
+        flops=model,
         fused=fused,
     )
 
 
 def model_flops(graph: OperatorGraph) -> float:
-    """Arithmetic operations of one run of the whole model, on all sockets together."""
+    """Arithmetic operations of one run of the whole model, on all sockets together.
+
+    What a training step computes again instead of storing it (attribute `again`) is done, but not counted.
+    """
     return float(
-        sum(block.repeats * sum(flops(graph.by_name[name]) for name in block.operators) for block in graph.blocks)
+        sum(
+            block.repeats * flops(graph.by_name[name])
+            for block in graph.blocks
+            for name in block.operators
+            if not graph.by_name[name].attributes.get("again")
+        )
     )
 
 

@@ -20,10 +20,16 @@ from rdusim.graph.types import Access, Block, OperatorGraph, Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One pipeline stage: its graph, and the tensors that reach it from the stages before."""
+    """What a pipeline stage runs at once: its graph, and the tensors that reach it from other stages.
+
+    In training (`program.partition_training`) the graph is what one socket runs; `flops` are the model's, of all
+    sockets, and `held` are tensors that a micro-batch keeps between its way forth and its way back.
+    """
 
     graph: OperatorGraph
     received: tuple[str, ...]
+    held: tuple[str, ...] = ()
+    flops: float | None = None
 
 
 def partition(graph: OperatorGraph, parts: int, costs: Mapping[str, float]) -> tuple[Part, ...]:

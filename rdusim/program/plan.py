@@ -87,8 +87,13 @@ def store_contexts(run: Candidate, budget: Budget) -> list[int]:
 def _contexts(transfers: Sequence[tuple[int, int]], budget: Budget) -> list[int]:
     """Contexts of transfers (bytes, bytes in a row); less in proportion where there are not enough, never under one."""
     wanted = [budget.agcus_for(size, row) for size, row in transfers]
-    share = min(1.0, (budget.contexts // 2) / max(1, sum(wanted)))
-    return [max(1, int(count * share)) for count in wanted]
+    there = budget.contexts // 2
+    share = min(1.0, there / max(1, sum(wanted)))
+    found = [max(1, int(count * share)) for count in wanted]
+    for _ in range(sum(found) - there):  # those rounded up to one are taken off the largest
+        largest = max(range(len(found)), key=lambda at: found[at])
+        found[largest] = max(1, found[largest] - 1)
+    return found
 
 
 def _writers(run: Candidate, widths: Sequence[float] | Floats, budget: Budget) -> list[int]:

@@ -12,7 +12,7 @@ from math import ceil, prod
 from rdusim.arch.types import Pcu
 from rdusim.dtypes import DType, size_of
 from rdusim.errors import LowerError
-from rdusim.graph.ops import SPECS, points
+from rdusim.graph.ops import SPECS, density, indexed, points, points_of
 from rdusim.graph.types import Access, Block, Compute, Operator, OperatorGraph
 from rdusim.program.cluster import KEPT, Feed, Group
 from rdusim.program.tile import Cut, Flows, cuts
@@ -38,6 +38,7 @@ class Edge:
     held: frozenset[int]  # of these, the ones along which a part replaces the one before
     read: frozenset[int]  # flows along which it can be read part by part from memory, whoever wrote it
     axes: tuple[tuple[int, int], ...]  # (axis of the root, flow), of those axes that survive the layouts on the way
+    index: int = -1  # the stage that makes the indices by which it is gathered; -1: they come from memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ class Sketch:
         stride = operator.attributes.get("stride", 1)
         assert isinstance(participants, int)
         assert isinstance(stride, int)
+        if operator.kind == "all_to_all":  # its dims are those of what all participants hold together
+            filled = operator.attributes.get("filled", 1.0)  # most slots at the experts may be empty
+            assert isinstance(filled, float)
+            size = ceil(size / participants * filled)
         return CollectiveWork(kind=operator.kind, participants=participants, size=Bytes(size), stride=stride)
 
     def tile_shape(self, group: int, cut: Cut) -> Mapping[str, int]:
@@ -107,7 +112,7 @@ def sketch(graph: OperatorGraph, block: Block, groups: tuple[Group, ...], flows:
     edges: dict[tuple[str, int, bool], Edge] = {}
     for group in groups:
         for operator, feed in group.feeds:
-            edge = _edge(operator, feed, made.get(feed.root, -1), group, flows)
+            edge = _edge(operator, feed, made, group, flows)
             key = (feed.root, group.index, edge.resident)
             if key not in edges or edges[key].size < edge.size:
                 edges[key] = edge
@@ -133,16 +138,20 @@ def _read_outside(graph: OperatorGraph, block: Block, made: Mapping[str, int]) -
     return outside
 
 
-def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flows) -> Edge:
+def _edge(operator: Operator, feed: Feed, made: Mapping[str, int], group: Group, flows: Flows) -> Edge:
+    source = made.get(feed.root, -1)
     labels = flows.operators[operator.name].labels
     along = flows.tensors.get(feed.root, ())
     shared = frozenset(
         along[axis] for label, axis in feed.axes if axis < len(along) and labels.get(label) == along[axis]
     )
-    if feed.access is Access.GATHERED:  # what is read follows the indices, tile by tile
-        shared = flows.operators[operator.name].through
-    resident = feed.access is Access.RESIDENT
     systolic = SPECS[operator.kind].compute is Compute.SYSTOLIC
+    own = SPECS[operator.kind].gathers and feed.root == operator.inputs[0].tensor and not feed.folded
+    if own:  # what is read follows the indices, tile by tile
+        shared = frozenset(labels[label] for label in _rows(operator)) & flows.operators[operator.name].through
+    elif feed.access is Access.GATHERED:
+        shared = flows.operators[operator.name].through
+    resident = feed.access is Access.RESIDENT or (own and systolic)
     return Edge(
         root=feed.root,
         source=source,
@@ -154,9 +163,16 @@ def _edge(operator: Operator, feed: Feed, source: int, group: Group, flows: Flow
         row_bytes=feed.row_bytes,
         flows=frozenset(along) if source >= 0 else shared,
         held=shared,
-        read=shared | frozenset(labels[label] for label, _ in feed.axes if label in labels),
+        read=shared | frozenset(labels[label] for label, _ in feed.axes if label in labels and not own),
         axes=tuple((axis, labels[label]) for label, axis in feed.axes if label in labels),
+        index=made.get(operator.inputs[-1].tensor, -1) if own else -1,
     )
+
+
+def _rows(operator: Operator) -> set[str]:
+    """Labels of what an operator reads of its gathered operand: those of the indices for those that are addressed."""
+    table, index = operator.inputs[0], operator.inputs[-1]
+    return {*table.dims, *index.dims} - set(indexed(operator))
 
 
 def _leading(group: Group) -> Operator:
@@ -186,7 +202,7 @@ def _systolic_work(group: Group, graph: OperatorGraph, flows: Flows, cut: Cut) -
     """m: rows of the moving operand, n: columns of the resident one, k: contracted, batch: what both share.
 
     An operand expanded on the way (grouped-query attention) is read once for all its copies: the expanded label counts
-    to the other operand's rows.
+    to the other operand's rows. Of a sparse weight (or a sparse gradient of one) only the non-zero elements take steps.
     """
     operator = _systolic(group)
     shape = _tile_shape(operator, flows, cut)
@@ -197,9 +213,12 @@ def _systolic_work(group: Group, graph: OperatorGraph, flows: Flows, cut: Cut) -
     if len(factors) < 2:
         raise LowerError(f"operator '{operator.name}': a {operator.kind} needs two factors")
     moving, still = (
-        set(operand.dims) - _expanded(graph, group, operand.tensor, operand.dims) for operand in factors[:2]
+        _rows(operator)
+        if operand.access is Access.GATHERED
+        else set(operand.dims) - _expanded(graph, group, operand.tensor, operand.dims)
+        for operand in factors[:2]
     )
-    if factors[0].access is Access.RESIDENT and factors[1].access is Access.STREAMED:
+    if factors[0].access is not Access.STREAMED and factors[1].access is Access.STREAMED:
         moving, still = still, moving
 
     def extent(labels: set[str]) -> int:
@@ -209,7 +228,7 @@ def _systolic_work(group: Group, graph: OperatorGraph, flows: Flows, cut: Cut) -
         batch=extent(moving & still & output),
         m=extent((moving - still) & output),
         n=extent((still - moving) & output),
-        k=extent((moving | still) - output),
+        k=ceil(extent((moving | still) - output) * density(operator)),
         dtype=_dtype(graph, factors[0].tensor),
     )
 
@@ -244,7 +263,7 @@ def _simd_work(operators: Sequence[Operator], graph: OperatorGraph, flows: Flows
         spec = SPECS[operator.kind]
         if spec.compute is not Compute.SIMD:
             continue
-        count = prod(_tile_shape(operator, flows, cut).values())
+        count = points_of(operator, _tile_shape(operator, flows, cut))
         weighted += spec.points_ops * count
         tails += spec.tail_ops * count
         passes = max(passes, spec.passes)

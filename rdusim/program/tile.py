@@ -118,7 +118,8 @@ def _operator_flows(
     spec = SPECS[operator.kind]
     kept = {label for operand in operator.outputs for label in operand.dims}
     through = frozenset(labels[label] for label in kept)
-    blocked = {labels[label] for label in operator.dims if label not in kept and spec.compute is not Compute.MOVE}
+    adds_up = spec.compute is not Compute.MOVE or (spec.contraction is not None and not spec.gathers)
+    blocked = {labels[label] for label in operator.dims if label not in kept and adds_up}
     blocked |= {labels[label] for label in spec.whole(operator)}
     spanned = list(labels.values())
     blocked |= {flow for flow in spanned if spanned.count(flow) > 1}  # a tile of x + transpose(x) needs two of x

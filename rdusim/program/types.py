@@ -94,7 +94,8 @@ class MemoryStream:
     `prefetch`: bytes of PMU space in front of the stage into which a load may run ahead. `agcus`: AGCU contexts used.
     `contiguous`: bytes in a row in memory (row hits, request size).
     `loops`: a part for every index of these loops of the section, in order. `axes`: (axis of the tensor, loop that cuts
-    it); along loops that cut no axis the same is moved again.
+    it); along loops that cut no axis the same is moved again. `after`: the stage of the section that finds the indices
+    of a gathered load, which cannot be asked for before; empty where they are known when the section starts.
     """
 
     name: str
@@ -107,6 +108,8 @@ class MemoryStream:
     contiguous: Bytes
     gathered: bool = False
     moving: bool = False  # the moving operand of a GEMM: a part must have come as a whole
+    after: str = ""
+    tensor: str | None = None  # what is stored, where it takes the place of the buffer's earlier content (an update)
     loops: tuple[int, ...] = ()
     axes: tuple[tuple[int, int], ...] = ()
 
@@ -123,7 +126,10 @@ class MemoryStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
-    """A symbol in off-chip memory, all repeats together. Uses count sections in program order."""
+    """A symbol in off-chip memory, all repeats together. Uses count sections in program order.
+
+    `repeats`: equal parts that it consists of, one for each repeat of its block.
+    """
 
     name: str
     size: Bytes
@@ -132,12 +138,14 @@ class Buffer:
     last_use: int
     transfer_bytes: Bytes  # read and written in one run of the program: what a spill would cost
     resident: bool  # lives through the whole run (weights, caches) rather than from first to last use
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One kernel: stages that are on the chip together. Launched `repeats` times in a row.
 
+    `backwards`: its first repeat has what the last repeat of other blocks has for itself (`graph.types.Block.own`).
     `loops`: parts of each dimension that is cut, outermost first; `tiles` is their product.
     """
 
@@ -151,6 +159,11 @@ class Section:
     flops: float  # of one execution, on this socket
     carried: Mapping[str, str] = field(default_factory=dict)  # stored buffer -> buffer the next repeat loads
     loops: tuple[int, ...] = ()
+    backwards: bool = False
+
+    def own(self, repeat: int) -> int:
+        """Which part a repeat has of the buffers that have one for each."""
+        return self.repeats - 1 - repeat if self.backwards else repeat
 
     @property
     def pcus(self) -> int:
@@ -230,7 +243,8 @@ class Fusion(StrEnum):
 class LowerOptions:
     """`parallelism` None: tensor parallelism over the most sockets that divide the model. `sockets` None: all.
 
-    `least_tiles`: cuts into fewer tiles are not tried, where there are finer ones.
+    `least_tiles`: cuts into fewer tiles are not tried, where there are finer ones. `replica`: the graph is what one of
+    the replicas of data parallelism runs, which then need no word of each other (inference).
     """
 
     fusion: Fusion = Fusion.FUSED
@@ -238,3 +252,4 @@ class LowerOptions:
     parallelism: Parallelism | None = None
     cut_after: tuple[str, ...] = ()  # operators behind which a section must end
     least_tiles: int = 1
+    replica: bool = False

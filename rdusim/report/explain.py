@@ -13,6 +13,7 @@ from rdusim.errors import OptionError, Problem
 from rdusim.mapping.mesh import mesh_of
 from rdusim.report.export import Json, to_json
 from rdusim.report.links import link_name
+from rdusim.report.memory_use import memory_use
 from rdusim.report.stalls import NOT_RECORDED, records_waits, waits
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rdusim.mapping.mesh import Mesh
     from rdusim.mapping.types import MappedSection, Mapping, Placement, Site, SramRange
     from rdusim.program.types import MemoryStream, Program, Section, Stage
+    from rdusim.report.memory_use import TierUse
     from rdusim.sim.trace import SectionTiming, StageTiming, StreamTiming, Trace
 
 Object = dict[str, Json]
@@ -87,6 +89,7 @@ def after_map(mapping: Mapping, arch: Arch, section: str | None = None) -> Objec
         "sections": [_mapped(each, mesh, pmu) for each in sections],
         "allocations": _allocations(mapping, [each.section for each in sections] if section else None),
         "peak_bytes": to_json(mapping.peak_bytes),
+        "memory": [_tier(use, mapping) for use in memory_use(mapping, arch) if use.placed],
         "launches": [
             _launch(mapping, index)
             for index, launch in enumerate(mapping.launches)
@@ -150,17 +153,39 @@ def _allocations(mapping: Mapping, sections: Iterable[Section] | None) -> list[J
     """Ranges of memory, by tier and address; of the sections' own buffers if some were chosen."""
     used = {stream.buffer for section in sections or () for stream in (*section.loads, *section.stores)}
     roles = {buffer.name: buffer.role for buffer in mapping.program.buffers}
-    chosen = [each for name, each in mapping.allocations.items() if sections is None or name in used]
+    chosen = [
+        (each, roles.get(name), len(place.pieces) > 1)
+        for name, place in mapping.allocations.items()
+        if sections is None or name in used
+        for each in place.pieces
+    ]
     return [
         {
             "buffer": each.buffer,
-            "role": roles.get(each.buffer),
+            "role": role,
             "tier": each.tier,
             "offset": each.offset,
             "size": each.size,
+            **({"first_repeat": each.first, "repeats": each.repeats} if split else {}),
         }
-        for each in sorted(chosen, key=lambda each: (each.tier, each.offset))
+        for each, role, split in sorted(chosen, key=lambda of: (of[0].tier, of[0].offset))
     ]
+
+
+def _tier(use: TierUse, mapping: Mapping) -> Object:
+    """A tier over the program: bytes alive and highest address in every section, holes at the peak, reuse."""
+    return {
+        "tier": use.tier,
+        "capacity_bytes": use.capacity,
+        "peak_bytes": use.peak,
+        "highest_address": use.extent,
+        "hole_bytes_at_peak": use.hole_bytes,
+        "bytes_at_reused_addresses": use.reused_bytes,
+        "over_sections": [
+            {"section": section.name, "alive_bytes": alive, "highest_address": top}
+            for section, alive, top in zip(mapping.program.sections, use.alive, use.top, strict=True)
+        ],
+    }
 
 
 def _section_of(mapping: Mapping, launch: int) -> str:

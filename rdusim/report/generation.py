@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from rdusim.report.spill import summed
 from rdusim.report.summarize import throughput
 from rdusim.report.types import Intensity, Latency, Report, Setting, Simulator
 from rdusim.report.weighted import Weighted, breakdown_of, links_of, memory_of, sections_of, total_of, unit_of
@@ -99,4 +100,5 @@ def generation(
         ),
         notes=tuple(dict.fromkeys(note for _, report in parts for note in report.notes)),
         simulator=Simulator(version=prefill.simulator.version, decode_contexts=tuple(contexts)),
+        spill=summed(parts),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rdusim.report.spill import together
 from rdusim.report.summarize import throughput
 from rdusim.report.types import (
     Intensity,
@@ -70,6 +71,7 @@ def pipelined(
         ),
         notes=(_said(how), *dict.fromkeys(note for part in parts for note in part.notes if "idle" not in note)),
         simulator=Simulator(version=parts[0].simulator.version),
+        spill=together(parts, count),
     )
 
 
@@ -83,15 +85,15 @@ def _time(parts: Sequence[Report], how: PipelineSetting) -> tuple[float, dict[st
         if how.repeating:  # the next step of a micro-batch begins when it has come round, and its turn is there
             turn = pipeline.micro_batches * times.forward[slowest]
             if turn >= once:
-                return turn, _descending(_added([(pipeline.micro_batches, parts[slowest])]))
+                return turn, descending(_added([(pipeline.micro_batches, parts[slowest])]))
             later = 0
         causes = _added([*((1, part) for part in parts), (later, parts[slowest])])
         causes[TRANSFER] = sum(times.transfer)
-        return once + later * times.forward[slowest], _descending(causes)
+        return once + later * times.forward[slowest], descending(causes)
     rank = max(range(pipeline.ranks), key=lambda at: run.busy[at])
     causes = _added([(pipeline.micro_batches, part) for part in parts[rank :: pipeline.ranks]])
     causes[BUBBLE] = run.seconds - run.busy[rank]
-    return run.seconds, _descending(causes)
+    return run.seconds, descending(causes)
 
 
 def _added(parts: Sequence[tuple[int, Report]]) -> dict[str, float]:
@@ -102,7 +104,7 @@ def _added(parts: Sequence[tuple[int, Report]]) -> dict[str, float]:
     return causes
 
 
-def _descending(causes: dict[str, float]) -> dict[str, float]:
+def descending(causes: dict[str, float]) -> dict[str, float]:
     return {cause: causes[cause] for cause in sorted(causes, key=lambda cause: (-causes[cause], cause))}
 
 
@@ -163,7 +165,7 @@ def _sections(parts: Sequence[Report], how: PipelineSetting) -> tuple[SectionUse
         else:
             same.append(index)
     for sections, numbers in seen:
-        name = _ranges(numbers)
+        name = ranges(numbers)
         found += [
             replace(
                 section, name=f"{name}/{section.name}", repeats=count * section.repeats, seconds=count * section.seconds
@@ -173,7 +175,7 @@ def _sections(parts: Sequence[Report], how: PipelineSetting) -> tuple[SectionUse
     return tuple(found)
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """Stage numbers as text: 0, 1-6, 7."""
     runs: list[list[int]] = []
     for number in numbers:

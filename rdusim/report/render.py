@@ -11,14 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from rdusim.graph.types import Phase
+from rdusim.report.memory_loss import WAITING
+from rdusim.report.spill import said
 from rdusim.units import show
 
 if TYPE_CHECKING:
-    from rdusim.report.types import MemoryUse, Report, SectionUse, Setting
+    from rdusim.report.types import MemoryUse, Report, SectionUse, Setting, Spill
 
 BAR = 24  # cells of a whole second in the breakdown
 NAMED_BOUNDS = 3  # causes that the summary names
 NOTHING = "-"
+MOST_SPILLED = 8  # symbols that are listed
+LEAST_LOSS = 0.9995  # a factor below shows in a tenth of a percent
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -31,7 +35,9 @@ def blocks(report: Report, *, ascii_only: bool = False) -> Iterator[RenderableTy
     """What was asked, the answer, what bounds it, and the tables behind it; an empty line between them."""
     yield Group(Text(asked(report.setting), style="dim"), Text(headline(report), style="bold green"), bound_by(report))
     yield _titled("Where the time goes", _breakdown(report, "#" if ascii_only else "\N{FULL BLOCK}"))
-    yield _titled(_memory_title(report), _memory(report))
+    yield Group(_titled(_memory_title(report), _memory(report)), *map(_reached, report.memory))
+    if report.spill is not None:
+        yield _titled(f"Beyond {report.memory[1].tier}", _spilled(report.spill))
     yield _titled("Units of a socket", _units(report))
     yield _titled("Sections", _sections(report))
     if report.plans:
@@ -146,6 +152,34 @@ def _memory_row(use: MemoryUse) -> Iterator[str]:
     yield show(use.streaming_utilization, "share") if use.streaming_utilization else NOTHING
 
 
+def _reached(use: MemoryUse) -> RenderableType:
+    """Peak, what is achieved of it, and what takes the rest."""
+    if not use.efficiency or use.peak_bytes_per_second is None or use.bandwidth_utilization is None:
+        return Group()
+    idle = max(0.0, 1.0 - use.efficiency[WAITING])
+    lost = [
+        f"{show(1.0 - factor, 'share')} to {cause.replace('_', ' ')}"
+        for cause, factor in use.efficiency.items()
+        if cause != WAITING and factor < LEAST_LOSS
+    ]
+    share, peak = show(use.bandwidth_utilization, "share"), show(use.peak_bytes_per_second, "bandwidth")
+    text = f"{use.tier} reaches {share} of {peak}: it waits {show(idle, 'share')} of the time"
+    return Padding(Text(f"{text}, and loses {', '.join(lost)}" if lost else text, style="dim"), (0, 0, 0, 2))
+
+
+def _spilled(spill: Spill) -> Table:
+    """Symbols that lie farther away, those that move most first."""
+    table = _table("symbol", "role", "tier", "size", "moved", "repeats", space=1)
+    for symbol in spill.symbols[:MOST_SPILLED]:
+        part = "" if symbol.repeats is None else f"{symbol.repeats} of {symbol.of_repeats}"
+        row = (symbol.role, symbol.tier, show(symbol.bytes, "size"), show(symbol.transfer_bytes, "size"), part)
+        table.add_row(symbol.name, *row)
+    if rest := spill.symbols[MOST_SPILLED:]:
+        size, moved = sum(symbol.bytes for symbol in rest), sum(symbol.transfer_bytes for symbol in rest)
+        table.add_row(f"{len(rest)} more", "", "", show(size, "size"), show(moved, "size"), "")
+    return table
+
+
 def _units(report: Report) -> Table:
     table = _table("unit", "largest section", "of", "", "held over time", "busy at least", space=1)
     for use in report.units:
@@ -179,11 +213,13 @@ def _plans(report: Report) -> Table:
     best = report.latency.total_seconds
     for plan in report.plans or ():
         ways = " ".join(f"{axis}={count}" for axis, count in plan.parallelism.items() if count > 1) or "tp=1"
-        if plan.total_seconds is None:
-            table.add_row(ways, "refused", "", "")
+        seconds = plan.total_seconds or plan.at_least_seconds
+        if seconds is None:
+            table.add_row(ways, "refused", NOTHING, NOTHING)
         else:
-            more = show(plan.total_seconds / best - 1.0, "share")
-            table.add_row(ways, show(plan.total_seconds, "time"), more, plan.bound_by or NOTHING)
+            least = ">= " if plan.total_seconds is None else ""
+            more = f"{least}{show(seconds / best - 1.0, 'share')}"
+            table.add_row(ways, f"{least}{show(seconds, 'time')}", more, plan.bound_by or NOTHING)
     return table
 
 
@@ -221,6 +257,8 @@ def _ratio(value: float) -> str:
 
 def _notes(report: Report) -> Iterator[str]:
     yield from report.notes
+    if report.spill is not None:
+        yield said(report.spill, report.memory[1].tier)
     if contexts := report.simulator.decode_contexts:
         shown = ", ".join(show(context, "count") for context in contexts)
         yield f"decode steps simulated at contexts {shown}; straight lines between them, within 0.5% of the total"

@@ -194,6 +194,10 @@ def _print_memory(explained: Object, console: Console) -> None:
     _heading(
         console, "memory", ", ".join(f"{tier} {show(size, 'size')}" for tier, size in explained["peak_bytes"].items())
     )
+    for use in explained["memory"]:
+        peak, holes = show(use["peak_bytes"], "size"), show(use["hole_bytes_at_peak"], "size")
+        again = show(use["bytes_at_reused_addresses"], "size")
+        console.print(f"{use['tier']}: at most {peak} at once, {holes} in holes then, {again} at addresses used again")
     _print_table(
         console,
         "allocations",

@@ -13,6 +13,7 @@ from rdusim.dtypes import size_of
 from rdusim.graph.types import Phase
 from rdusim.mapping.mesh import mesh_of
 from rdusim.report.links import link_name
+from rdusim.report.memory_loss import combined
 from rdusim.report.types import (
     FORWARD,
     Intensity,
@@ -26,6 +27,7 @@ from rdusim.report.types import (
     Throughput,
     UnitUse,
 )
+from rdusim.sim.access import efficiency_of, written_share
 from rdusim.units import show
 
 if TYPE_CHECKING:
@@ -45,10 +47,15 @@ LEAST_SLOWDOWN = 1.005  # what shows in two decimals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """A section beside its timing, in the order of the program."""
+    """A section beside its timing, in the order of the schedule; `number` counts the timings of one section."""
 
     section: Section
     timing: SectionTiming
+    number: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.section.name if self.number == 1 else f"{self.section.name} #{self.number}"
 
     @property
     def cycles(self) -> float:
@@ -66,6 +73,7 @@ def summarize(
     program = mapping.program
     setting = setting or known_setting(trace, mapping, graph, arch)
     runs = _runs(trace, program)
+    slowdowns = {mapped.section.name: mapped.slowdown for mapped in mapping.sections}
     total = trace.cycles / trace.clock
     return Report(
         setting=setting,
@@ -80,10 +88,7 @@ def summarize(
         memory=_memory(trace, runs, arch, setting.sockets_used),
         units=_units(runs, arch, trace.cycles),
         links=_links(runs, trace.cycles) if setting.sockets_used > 1 else None,
-        sections=tuple(
-            _section_use(run, trace.clock, arch, mapped.slowdown)
-            for run, mapped in zip(runs, mapping.sections, strict=True)
-        ),
+        sections=tuple(_section_use(run, trace.clock, arch, slowdowns[run.section.name]) for run in runs),
         kernel_launches=program.kernel_launches,
         breakdown_seconds=_breakdown(trace),
         operational_intensity=Intensity(
@@ -139,9 +144,14 @@ def throughput(tokens: float | None, seconds: float, batch: int, flops: float, p
 
 
 def _runs(trace: Trace, program: Program) -> tuple[_Run, ...]:
-    timings = {timing.name: timing for timing in trace.sections}
-    assert timings.keys() == {section.name for section in program.sections}, "the trace is of another program"
-    return tuple(_Run(section=section, timing=timings[section.name]) for section in program.sections)
+    sections = {section.name: section for section in program.sections}
+    assert sections.keys() == {timing.name for timing in trace.sections}, "the trace is of another program"
+    seen = dict.fromkeys(sections, 0)
+    runs = []
+    for timing in trace.sections:
+        seen[timing.name] += 1
+        runs.append(_Run(section=sections[timing.name], timing=timing, number=seen[timing.name]))
+    return tuple(runs)
 
 
 def _latency(total: float, phase: str | None) -> Latency:
@@ -188,7 +198,20 @@ def _tier_use(tier: MemoryTier, trace: Trace, runs: Sequence[_Run], sockets: int
         achieved_bytes_per_second=sockets * rate,
         bandwidth_utilization=rate / tier.bandwidth,
         streaming_utilization=streaming / tier.bandwidth if streaming else None,
+        peak_bytes_per_second=sockets * tier.bandwidth,
+        efficiency=combined(list(_patterns(tier, runs)), rate / tier.bandwidth),
     )
+
+
+def _patterns(tier: MemoryTier, runs: Sequence[_Run]) -> Iterator[tuple[float, PyMapping[str, float]]]:
+    """Bytes of each load and store over a tier, and what its pattern makes of the peak."""
+    for run in runs:
+        here = {timing.name for timing in run.timing.streams if timing.tier == tier.name}
+        mixed = written_share(run.section)
+        for stream in (*run.section.loads, *run.section.stores):
+            if stream.name in here:
+                found = efficiency_of(stream, run.section, tier, mixed if stream.tiles > 1 else 0.0)
+                yield run.timing.repeats * float(stream.bytes), found.factors()
 
 
 def _streaming_rate(tier: str, runs: Sequence[_Run], *, nearest: bool) -> float:
@@ -232,7 +255,7 @@ def _bound_share(runs: Sequence[_Run], resource: str, total: float) -> float:
 
 def _links(runs: Sequence[_Run], total: float) -> LinkUse:
     payload = sum(
-        run.section.repeats * stage.tiles * stage.collective.size
+        run.timing.repeats * stage.tiles * stage.collective.size
         for run in runs
         for stage in run.section.stages
         if stage.collective is not None
@@ -243,7 +266,7 @@ def _links(runs: Sequence[_Run], total: float) -> LinkUse:
 def _section_use(run: _Run, clock: float, arch: Arch, slowdown: float) -> SectionUse:
     section, timing = run.section, run.timing
     return SectionUse(
-        name=section.name,
+        name=run.name,
         repeats=timing.repeats,
         seconds=timing.cycles / clock,
         execution_seconds=timing.execution_cycles / clock,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping as PyMapping
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from rdusim.report.timeline_rows import (
 if TYPE_CHECKING:
     from rdusim.arch.types import Arch
     from rdusim.mapping.types import Mapping
-    from rdusim.program.types import Program
+    from rdusim.program.types import Section
     from rdusim.sim.trace import SectionTiming, Spans, Trace
 
 Argument = int | float | str
@@ -78,18 +79,18 @@ def timeline(trace: Trace, mapping: Mapping, arch: Arch) -> Timeline:
     every section: its first execution on one socket, where it stands in the run.
     """
     program, sockets = mapping.program, mapping.program.parallelism.sockets
-    by_name = {timing.name: timing for timing in trace.sections}
-    timings = [by_name[section.name] for section in program.sections]
-    order, begin = _order(program, timings)
+    timings = trace.sections
+    order, begin = _order(mapping, timings)
     tracks = [Track(group=0, kind=SECTION, name="sections")]
     labels = [*((SECTION, timing.name) for timing in timings), (LAUNCH, LAUNCH)]
     arguments = [_said(timing, sockets) for timing in timings]
     run = _run(trace, timings, order, begin)
-    first = begin[np.unique(order, return_index=True)[1]]
+    ran = np.array([entry.section for entry in mapping.launches])[order]
+    first = begin[np.unique(ran, return_index=True)[1]]
     details, more_labels, more_arguments = _details(trace, first, tracks, len(labels), len(arguments))
     ways = f"{sockets} socket{'s' if sockets > 1 else ''}"
     return Timeline(
-        groups=(f"{program.name} on {arch.name}, {ways}, engine {trace.engine}", *map(_titled, timings)),
+        groups=(f"{program.name} on {arch.name}, {ways}, engine {trace.engine}", *map(_titled, program.sections)),
         samples=_samples(trace, first, tracks),
         tracks=tuple(tracks),
         labels=(*labels, *more_labels),
@@ -98,12 +99,14 @@ def timeline(trace: Trace, mapping: Mapping, arch: Arch) -> Timeline:
     )
 
 
-def _order(program: Program, timings: Sequence[SectionTiming]) -> tuple[Ints, Floats]:
-    """The section of every execution, in the order they run, and the cycle in which each begins.
+def _order(mapping: Mapping, timings: Sequence[SectionTiming]) -> tuple[Ints, Floats]:
+    """The entry of the schedule of every execution, in the order they run, and the cycle in which each begins.
 
-    The sections of a group take turns; the repeats of one are taken to be equally long.
+    The entries of a group take turns; the repeats of one are taken to be equally long.
     """
-    rounds = [np.tile(np.array(sections, dtype=np.int64), times) for sections, times in program.order]
+    entries = mapping.launches
+    groups = (list(members) for _, members in groupby(range(len(entries)), lambda at: entries[at].group))
+    rounds = [np.tile(np.array(members, dtype=np.int64), entries[members[0]].times) for members in groups]
     order = np.concatenate(rounds)
     assert np.bincount(order, minlength=len(timings)).tolist() == [timing.repeats for timing in timings]
     each = np.array([timing.cycles / timing.repeats for timing in timings])
@@ -145,8 +148,8 @@ def _whole(value: float) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def _titled(timing: SectionTiming) -> str:
-    return f"{timing.name}, {f'execution 1 of {timing.repeats}, ' if timing.repeats > 1 else ''}one socket"
+def _titled(section: Section) -> str:
+    return f"{section.name}, {f'execution 1 of {section.repeats}, ' if section.repeats > 1 else ''}one socket"
 
 
 def _details(

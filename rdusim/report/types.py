@@ -68,7 +68,8 @@ class MemoryUse:
     """A tier over all sockets in use. SRAM has capacity and peak only: what the largest section keeps in its PMUs.
 
     `bandwidth_utilization`: achieved over the whole run, of peak. `streaming_utilization`: the same while the section
-    that moves most bytes streams, from its first to its last byte.
+    that moves most bytes streams, from its first to its last byte. `efficiency`: cause -> factor between peak and
+    achieved (timing/dram.py:Efficiency, and `waiting` for something to move); their product is the utilization.
     """
 
     tier: str
@@ -79,6 +80,8 @@ class MemoryUse:
     achieved_bytes_per_second: float | None = None
     bandwidth_utilization: float | None = None
     streaming_utilization: float | None = None
+    peak_bytes_per_second: float | None = None
+    efficiency: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +152,42 @@ class Simulator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanUse:
-    """A way of cutting the model that was looked at: how long it takes and what bounds it, or why it is refused."""
+    """A way of cutting the model: how long it takes and what bounds it, or at least takes, or why it is refused."""
 
     parallelism: Mapping[str, int]
     total_seconds: float | None = None
+    at_least_seconds: float | None = None
     bound_by: str | None = None
     refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpilledSymbol:
+    """What of a symbol lies beyond the nearest tier: `repeats` of its `of_repeats` parts, where it has several."""
+
+    name: str
+    role: str
+    tier: str
+    bytes: int
+    transfer_bytes: int
+    repeats: int | None = None
+    of_repeats: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spill:
+    """What lies beyond the nearest tier, over all sockets in use, and what a run pays for it.
+
+    `seconds_if_near`: of the same sections on a machine whose nearest tier holds everything, placed and simulated
+    again; `added_seconds`: what this run takes longer. Both are absent for a pipeline over sockets, which is not run a
+    second time as a whole.
+    """
+
+    bytes: int
+    transfer_bytes: int
+    symbols: tuple[SpilledSymbol, ...]
+    seconds_if_near: float | None = None
+    added_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,4 +206,5 @@ class Report:
     operational_intensity: Intensity
     notes: tuple[str, ...]
     simulator: Simulator
+    spill: Spill | None = None
     plans: tuple[PlanUse, ...] | None = None

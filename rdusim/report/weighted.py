@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from rdusim.report.memory_loss import combined
 from rdusim.report.types import LinkUse, MemoryUse, Report, SectionUse, UnitUse
 
 Weighted = Sequence[tuple[float, Report]]
@@ -27,12 +28,19 @@ def memory_of(parts: Weighted, index: int, total: float) -> MemoryUse:
         weight * report.latency.total_seconds * (report.memory[index].bandwidth_utilization or 0.0)
         for weight, report in parts
     )
+    utilization = sum(shares) / total
+    patterns = [
+        (weight * ((use.read_bytes or 0.0) + (use.written_bytes or 0.0)), use.efficiency)
+        for weight, use in tiers
+        if use.efficiency is not None
+    ]
     return replace(
         tier,
         read_bytes=read,
         written_bytes=written,
         achieved_bytes_per_second=(read + written) / total,
-        bandwidth_utilization=sum(shares) / total,
+        bandwidth_utilization=utilization,
+        efficiency=combined(patterns, utilization),
     )
 
 

@@ -16,11 +16,13 @@ from rdusim.arch.types import Arch, MemoryTier
 from rdusim.kernel.resource import max_min_rates
 from rdusim.kernel.serve import serve
 from rdusim.mapping.doors import agcu_bytes, link_bytes
+from rdusim.mapping.needs import stages_before
 from rdusim.mapping.types import Allocation, Route
 from rdusim.program.types import MemoryStream, Section, Stage
+from rdusim.sim.access import efficiency_of, written_share
 from rdusim.sim.causes import AGCU, DIE, PMU, RDN, TLN
 from rdusim.timing import agcu, dram, rdn, tln
-from rdusim.units import Bytes, Cycles
+from rdusim.units import Cycles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,14 @@ def flows(
     """Every load and store of a section, with its rate. `pace`: cycles per tile of its slowest stage."""
     stages = {stage.name: stage for stage in section.stages}
     tiers = {tier.name: tier for tier in arch.socket.memory}
-    written_share = _written_share(section)
+    mixed = written_share(section)
     directed = [*((load, False) for load in section.loads), *((store, True) for store in section.stores)]
     alone = []
     for stream, written in directed:
         tier = tiers[allocations[stream.buffer].tier]
-        alone.append(_alone(stream, written, routes[stream.name], tier, stages, arch, written_share))
+        share = efficiency_of(stream, section, tier, mixed if stream.tiles > 1 else 0.0).total
+        rate = tier.bandwidth * share / arch.socket.clock
+        alone.append(_alone(stream, written, routes[stream.name], tier, stages, arch, rate))
     if section.tiles == 1:
         return tuple(alone)
     tiled = [index for index, flow in enumerate(alone) if flow.stream.tiles > 1]
@@ -95,31 +99,40 @@ def _latency_pace(alone: Sequence[Flow]) -> float:
     return max(paces, default=0.0)
 
 
-def in_order(loads: Sequence[Flow]) -> list[tuple[float, float]]:
-    """Begin and end of loads of one tier that are issued together, in cycles after the first request's latency.
+def in_order(loads: Sequence[Flow], section: Section) -> list[tuple[float, float]]:
+    """Begin and end of loads that are issued together, in cycles after the first request's latency.
 
-    Every AGCU serves its own parts in the order of their use (`kernel.serve`), each at most at the rate of its
-    outstanding requests and of what limits the load itself.
+    Every AGCU serves its own parts in the order of their use (`kernel.serve`), whatever tier they come from: those of a
+    slow one hold up what is behind them. Each part moves at most at the rate of the AGCU's outstanding requests and of
+    what limits the load itself. What the space in front of a stage does not hold is asked for when the stage begins,
+    after the operands of all stages before it; until then it takes nothing from the others.
     """
+    count, before = len(loads), stages_before(section)
     orders: dict[int, list[tuple[int, float]]] = {}
+    after: dict[int, list[int]] = {}
     for index, flow in enumerate(loads):
+        held = min(1.0, flow.stream.prefetch / max(1, flow.stream.tile_bytes))
+        if by := flow.stream.after:  # what is gathered by an index that a stage makes waits for its operands too
+            after[index] = [at for at, each in enumerate(loads) if each.stream.stage in before[by] | {by}]
         for switch, size in flow.doors.items():
-            orders.setdefault(switch, []).append((index, size))
+            parts = [(index, size * held), (index + count, size * (1.0 - held))]
+            orders.setdefault(switch, []).extend(part for part in parts if part[1] > 0.0)
+        if held < 1.0:
+            earlier = [at for at, other in enumerate(loads) if other.stream.stage in before[flow.stream.stage]]
+            after[index + count] = [*earlier, *(at + count for at in earlier)]
 
-    def wants(switch: int, index: int) -> tuple[float, float]:
-        flow = loads[index]
+    def wants(switch: int, job: int) -> tuple[float, float]:
+        flow = loads[job % count]
         own = flow.beyond * flow.doors[switch] / max(1, flow.stream.tile_bytes)
         return min(flow.door_rate, own), 1.0 / flow.left_rate
 
-    times = serve(orders, wants)
-    return [times.get(index, (0.0, 0.0)) for index in range(len(loads))]
-
-
-def _written_share(section: Section) -> float:
-    """Share of written bytes while tiles stream: reads and writes then turn the bus around."""
-    read = sum(load.bytes for load in section.loads if load.tiles > 1)
-    written = sum(store.bytes for store in section.stores if store.tiles > 1)
-    return written / (read + written) if read + written else 0.0
+    tiers = {job: loads[job % count].tier for job in range(2 * count)}
+    times = serve(orders, wants, tiers, after)
+    nothing = (0.0, 0.0)
+    return [
+        (times.get(index, nothing)[0], max(times.get(job, nothing)[1] for job in (index, index + count)))
+        for index in range(count)
+    ]
 
 
 def _alone(
@@ -129,11 +142,9 @@ def _alone(
     tier: MemoryTier,
     stages: Mapping[str, Stage],
     arch: Arch,
-    written_share: float,
+    memory: float,
 ) -> Flow:
     socket = arch.socket
-    contiguous = stream.contiguous if stream.gathered else Bytes(max(stream.contiguous, tier.timing.row))
-    memory = dram.bytes_per_cycle(tier, socket.clock, contiguous, written_share if stream.tiles > 1 else 0.0)
     latency = Cycles(dram.latency(tier, socket.clock) + tln.latency(socket, route.die_crossing_bytes > 0))
     pmu = socket.tile.pmu
     stage = stages[stream.stage]

@@ -21,8 +21,7 @@ def launch_cycles(mapping: Mapping, executions: Sequence[float], arch: Arch) -> 
     """
     added: list[float] = []
     last = 0.0  # nothing runs before the first start
-    group_of = {section: group for group, (sections, _) in enumerate(mapping.program.order) for section in sections}
-    for _, members in groupby(range(len(mapping.launches)), lambda at: group_of[mapping.launches[at].section]):
+    for _, members in groupby(range(len(mapping.launches)), lambda at: mapping.launches[at].group):
         group = list(members)
         for number in group:
             entry = mapping.launches[number]

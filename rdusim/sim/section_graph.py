@@ -158,14 +158,22 @@ class _Builder:
 
     def _resident_loads(self, loads: Sequence[Flow]) -> None:
         """All issued at once (sim/flow.in_order); what its PMUs cannot hold waits for its stage to start."""
-        for tier in dict.fromkeys(flow.tier for flow in loads):
-            group = [flow for flow in loads if flow.tier == tier]
-            times = in_order(group)
-            round_: int | None = None
-            if self.loop is not None:
-                round_ = self._round(tier, group)
-            for flow, (begin, end) in zip(group, times, strict=True):
-                self._resident_load(flow, begin, end, round_)
+        rounds: dict[str, int] = {}
+        if self.loop is not None:
+            for tier in dict.fromkeys(flow.tier for flow in loads):
+                rounds[tier] = self._round(tier, [flow for flow in loads if flow.tier == tier])
+        busy: dict[str, float] = {}
+        for flow in loads:
+            busy[flow.tier] = busy.get(flow.tier, 0.0) + flow.stream.bytes / flow.left_rate
+        busiest = max(busy, key=lambda tier: busy[tier], default="")
+        times = in_order(loads, self.section)
+        for flow, (begin, end) in zip(loads, times, strict=True):
+            self._resident_load(flow, begin, end, rounds.get(flow.tier), busiest)
+        for stage in dict.fromkeys(flow.stream.after for flow in loads if flow.stream.after):
+            gathered = [(flow, *time) for flow, time in zip(loads, times, strict=True) if flow.stream.after == stage]
+            first = min(begin for _, begin, _ in gathered)
+            for flow, begin, end in gathered:
+                self._found(flow, stage, begin - first, end - begin)
 
     def _round(self, tier: str, loads: Sequence[Flow]) -> int:
         """Kernel looping: when the tier and the busiest AGCU have served a repeat, they turn to the next one."""
@@ -179,14 +187,17 @@ class _Builder:
         self._arc(served, served, max(moved, carried), 1, tier if moved >= carried else AGCU)
         return served
 
-    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None) -> None:
-        """`before`: under kernel looping, when the repeat before has been served."""
+    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None, busiest: str) -> None:
+        """`before`: under kernel looping, when the repeat before has been served.
+
+        `busiest`: the tier that loads wait for when they wait for each other.
+        """
         stream = flow.stream
         started, there = self._event(f"{stream.name} begins"), self._event(stream.name)
         self.moved[stream.name], self.begun[stream.name] = there, started
-        cause = flow.limit if stream.bytes / flow.rate > (end - begin) / 2 else flow.tier
+        cause = flow.limit if stream.bytes / flow.rate > (end - begin) / 2 else busiest
         first = float(flow.latency) + self._hops(stream)
-        self._arc(self.origin, started, first + begin, 0, flow.tier if begin else FILL)
+        self._arc(self.origin, started, first + begin, 0, busiest if begin else FILL)
         self._arc(started, there, end - begin, 0, cause)
         beyond = stream.bytes - stream.prefetch
         if beyond > 0:
@@ -197,6 +208,13 @@ class _Builder:
             self._arc(before, there, float(flow.latency) + end, 1, cause)
             self._arc(self.dones[stream.stage], there, stream.bytes / flow.rate, room, flow.limit)
             self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
+
+    def _found(self, flow: Flow, stage: str, begin: float, takes: float) -> None:
+        """What a stage finds the indices of is asked for when it ends, in order with all that it finds."""
+        name, ask = flow.stream.name, float(flow.latency) + 2 * self._hops(flow.stream) + begin
+        if name in self.begun:
+            self._arc(self.ends[stage], self.begun[name], ask, 0, flow.tier)
+        self._arc(self.ends[stage], self.moved[name], ask + takes, 0, flow.limit)
 
     def _arrive(self, flow: Flow, there: int) -> None:
         """What moves in front of the rest must be there; otherwise a stage follows what comes, from the first bytes on.
@@ -221,6 +239,8 @@ class _Builder:
         self._arc(self.origin, there, float(flow.latency) + way + stream.tile_bytes / flow.burst, 0, flow.limit)
         self._arc(there, there, service, 1, flow.limit)
         self._arc(there, self.starts[stream.stage], 0.0, 0, FILL)
+        if stream.after:
+            self._found(flow, stream.after, 0.0, stream.tile_bytes / flow.burst)
         ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
         if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
             beyond = service * (stream.tile_bytes - stream.prefetch) / stream.tile_bytes

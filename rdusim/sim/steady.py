@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rdusim.arch.types import Arch
 from rdusim.kernel.makespan import Makespan, makespan
+from rdusim.mapping.pieces import places_of
 from rdusim.mapping.types import Launch, MappedSection, Mapping
 from rdusim.sim.alone import loop_copies, slowest_stage, stage_times
 from rdusim.sim.causes import COLLECTIVE, COMPUTE, LAUNCH, Causes
@@ -62,7 +63,7 @@ def _run(mapping: Mapping, entry: Launch, arch: Arch, causes: Causes) -> _Run:
     section = mapped.section
     check_credits(section)
     slowest = slowest_stage(section, stage_times(mapped, arch))
-    moves = flows(section, mapped.routes, mapping.allocations, arch, slowest)
+    moves = flows(section, mapped.routes, places_of(mapping, entry), arch, slowest)
     graph = section_graph(mapped, moves, arch, causes)
     once = makespan(graph.graph, section.tiles, graph.end)
     looped: Makespan | None = None
@@ -131,6 +132,7 @@ def _timing(run: _Run, entry: Launch, start: float, arch: Arch) -> SectionTiming
     streams = tuple(_stream_timing(flow, run) for flow in run.moves)
     return SectionTiming(
         name=section.name,
+        first=entry.first,
         repeats=entry.times,
         cycles=Cycles(run.cycles + start),
         execution_cycles=Cycles(run.cycles / entry.times),
@@ -208,6 +210,8 @@ def _spans(runs: list[_Run], starts: list[float], mapping: Mapping, tiers: tuple
     kinds: dict[str, str] = {}
     rows: list[SpanRow] = []
     for run, start, entry in zip(runs, starts, mapping.launches, strict=True):
+        if entry.first:
+            continue
         offset = start / entry.times
         kinds["launch"] = "launch"
         rows.append((0.0, offset, names.setdefault("launch", len(names)), entry.section, Activity.LAUNCH, -1, 0.0))

@@ -133,7 +133,9 @@ class StreamTiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionTiming:
-    """A section, executed `repeats` times, `launches` of them paying `launch_cycles` in front.
+    """A section, executed `repeats` times from its repeat `first` on, with `launch_cycles` in front of each.
+
+    A section whose later repeats find buffers in another tier of memory has a timing for each such run of repeats.
 
     `cycles`: all repeats together, launches included. `execution_cycles`: one execution alone.
     `breakdown`: cause -> cycles over all repeats, sums to `cycles` (compute, hbm, ddr, collective, launch,
@@ -152,6 +154,7 @@ class SectionTiming:
     bottleneck: str
     stages: tuple[StageTiming, ...]
     streams: tuple[StreamTiming, ...]
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rdusim.arch.types import Arch, System
-from rdusim.net.run import best
-from rdusim.net.topology import build
+from rdusim.net.choose import plan_of
 from rdusim.units import Bytes, Seconds
 
 
@@ -25,7 +24,7 @@ class P2pTime:
 
 
 def collective(kind: str, participants: int, size: Bytes, arch: Arch, stride: int = 1) -> P2pTime:
-    """Time of one collective by the quickest algorithm.
+    """Time of one collective by the quickest algorithm, while all groups like it do the same.
 
     `stride`: distance between neighbours of the group, in sockets.
     """
@@ -34,7 +33,7 @@ def collective(kind: str, participants: int, size: Bytes, arch: Arch, stride: in
 
 def kept(kind: str, participants: int, size: Bytes, arch: Arch, stride: int = 1) -> Seconds:
     """How long a participant needs its own tile: until it is added up everywhere, or has left for all others."""
-    if kind == "all_gather":
+    if kind not in ("all_reduce", "reduce_scatter"):
         return collective(kind, participants, size, arch, stride).occupied
     time = collective("reduce_scatter", participants, size, arch, stride)
     return Seconds(time.occupied + time.latency)
@@ -42,11 +41,10 @@ def kept(kind: str, participants: int, size: Bytes, arch: Arch, stride: int = 1)
 
 @lru_cache(maxsize=4096)  # sizes recur between candidates of the search
 def _collective(kind: str, participants: int, size: Bytes, system: System, stride: int) -> P2pTime:
-    topology = build(system.topology, max(system.sockets, participants * stride))
-    time = best(kind, tuple(range(0, participants * stride, stride)), size, topology, system.link)
+    time = plan_of(kind, participants, stride, size, system)
     return P2pTime(
         algorithm=time.algorithm,
         occupied=time.link_seconds,
-        latency=Seconds(time.seconds - time.link_seconds),
+        latency=Seconds(max(0.0, time.seconds - time.link_seconds)),
         bytes_per_socket=time.bytes_per_socket,
     )

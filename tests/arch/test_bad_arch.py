@@ -154,6 +154,31 @@ def test_a_machine_made_in_python_is_checked_by_the_same_invariants() -> None:
 
 
 @pytest.mark.parametrize(
+    ("timing", "message"),
+    [
+        (
+            "hbm2",
+            "bad.yaml:4:33: socket.memory.hbm.timing: there is no timing 'hbm2' (did you mean hbm2e? "
+            "known: ddr4-3200, ddr5-6400, hbm2e, hbm3; or write out the values of arch.DramTiming)",
+        ),
+        ("{preset: [hbm3]}", "bad.yaml:4:42: socket.memory.hbm.timing.preset: a list is not expected here"),
+        ("{preset: {a: 1}}", "bad.yaml:4:34: socket.memory.hbm.timing.preset: a name is wanted (one of ddr4-3200, "),
+        ("{preset: hbm3, row_cycel: 1 ns}", "bad.yaml:4:48: socket.memory.hbm.timing.row_cycel: unknown field (did"),
+        ("{preset: hbm3, precharge: -1 ns}", "socket.memory.hbm.timing.precharge: '-1 ns' must not be negative"),
+        ("{preset: hbm3, row_cycle: 20 ns}", "20.0 ns (tRC) has no room for 15.0 ns (tRCD) and 15.0 ns (tRP)"),
+        ("{preset: hbm3, bank_groups: 3}", "bad.yaml:4:61: socket.memory.hbm.timing.bank_groups: 3 bank groups do not"),
+        ("{preset: hbm3, row_to_row: 3 ns}", "2.50 ns within a bank group (tRRD_L) is less than 3.00 ns between two"),
+        ("{preset: hbm3, four_activates: 5 us}", "a window of 5.00 us (tFAW) is longer than from refresh to refresh"),
+        ("{preset: hbm3, write_batch: 8 B}", "a batch of 8 B is less than a burst"),
+        ("{preset: hbm3, queue: 0}", "socket.memory.hbm.timing.queue: '0' must be greater than zero"),
+    ],
+)
+def test_a_timing_that_is_not_known_or_contradicts_itself_is_told(tmp_path: Path, timing: str, message: str) -> None:
+    (problem,) = extended(tmp_path, f"socket: {{memory: {{hbm: {{timing: {timing}}}}}}}\n")
+    assert message in problem
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("schema: rdusim-arch/1\nname: [", "bad.yaml:3:1: broken YAML: while parsing a flow node"),

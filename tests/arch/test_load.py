@@ -5,15 +5,19 @@ from __future__ import annotations
 import pickle
 import re
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from rdusim.arch.check import check
+from rdusim.arch.check import check, check_part
 from rdusim.arch.load import load_arch, load_arch_with_origins
+from rdusim.arch.presets import preset_timing, presets
 from rdusim.arch.show import show_arch
+from rdusim.arch.source import leaves, read_table
+from rdusim.arch.types import DramTiming
 from rdusim.errors import ArchError
-from rdusim.shipped import names
+from rdusim.shipped import names, shipped
 
 
 def machine(folder: Path, text: str, name: str = "mine") -> Path:
@@ -91,7 +95,7 @@ def test_null_takes_a_memory_tier_away() -> None:
 
 def test_a_new_tier_follows_those_of_the_base_unless_the_child_lists_them_all(tmp_path: Path) -> None:
     tier = """{capacity: %s, bandwidth: %s, latency: 1 us, channels: 1, timing: {burst: 64 B, row: 1 KiB, banks: 16,
-        row_cycle: 1 ns, refresh_interval: 1 us, refresh_time: 0 s, turnaround: 0 s}}"""
+        row_cycle: 1 ns, refresh_interval: 1 us, refresh_time: 0 s}}"""
     far = machine(tmp_path, f"socket:\n  memory:\n    nvm: {tier % ('1 TiB', '1 GB/s')}\n", "far")
     near = f"socket:\n  memory:\n    l3: {tier % ('1 MiB', '1 TB/s')}\n    hbm: {{}}\n    ddr: {{}}\n"
     assert [t.name for t in load_arch(far).socket.memory] == ["hbm", "ddr", "nvm"]
@@ -108,7 +112,7 @@ def test_extends_looks_beside_the_file_before_the_shipped_ones(tmp_path: Path) -
 def test_an_override_changes_one_value_with_the_unit_rules_of_files() -> None:
     toy = load_arch("toy", ["socket.memory.hbm.bandwidth=200GB/s", "system.topology=ring", "system.sockets = 4"])
     assert toy.socket.memory[0].bandwidth == 200e9
-    assert (toy.system.topology, toy.system.sockets) == ("ring", 4)
+    assert (toy.system.topology.kind, toy.system.sockets) == ("ring", 4)
     assert load_arch("toy", ["system.sockets=4", "system.sockets=3"]).system.sockets == 3  # the last one holds
 
 
@@ -155,3 +159,44 @@ def _timed_load() -> float:
 def test_a_name_nobody_ships_is_answered_with_those_that_are() -> None:
     with pytest.raises(ArchError, match=r"no machine 'sn4l' \(did you mean sn40l\? shipped: .*sn50"):
         load_arch("sn4l")
+
+
+def test_a_memory_names_its_timing_and_may_change_parts_of_it(tmp_path: Path) -> None:
+    plain = machine(tmp_path, "socket: {memory: {hbm: {timing: hbm3}}}\n", "plain")
+    changed = machine(tmp_path, "socket: {memory: {hbm: {timing: {preset: hbm3, row_cycle: 60 ns}}}}\n", "changed")
+    for name in ("plain", "changed"):
+        machine(tmp_path, "system: {sockets: 3}\n", name + "-child")
+        text = (tmp_path / f"{name}-child.yaml").read_text().replace("extends: toy", f"extends: {name}")
+        (tmp_path / f"{name}-child.yaml").write_text(text)
+    timing, other = (load_arch(path).socket.memory[0].timing for path in (plain, changed))
+    assert (timing.burst, timing.bank_groups, timing.row_cycle) == (32, 4, pytest.approx(48e-9))
+    assert other == replace(timing, row_cycle=other.row_cycle) and other.row_cycle == pytest.approx(60e-9)
+    assert load_arch(tmp_path / "changed-child.yaml").socket.memory[0].timing == other
+    origins = load_arch_with_origins(changed)[1]
+    assert origins["socket.memory.hbm.timing.row"].file == "arch/dram/hbm3.yaml"
+    assert origins["socket.memory.hbm.timing.row_cycle"].file == str(changed)
+
+
+def test_a_preset_covers_what_the_base_says_of_the_memory(tmp_path: Path) -> None:
+    base = machine(tmp_path, "socket: {memory: {ddr: {timing: {preset: ddr4-3200, row_cycle: 60 ns}}}}\n", "base")
+    child = machine(tmp_path, "socket: {memory: {ddr: {timing: ddr5-6400}}}\n", "child")
+    child.write_text(child.read_text().replace("extends: toy", "extends: base"))
+    assert load_arch(base).socket.memory[1].timing.row_cycle == pytest.approx(60e-9)
+    assert load_arch(child).socket.memory[1].timing == preset_timing("ddr5-6400")[0]
+
+
+def test_an_override_reaches_into_a_preset() -> None:
+    changed = load_arch("sn40l", ["socket.memory.hbm.timing.row_cycle=50 ns"])
+    assert changed.socket.memory[0].timing.row_cycle == pytest.approx(50e-9)
+    assert changed != load_arch("sn40l")
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_number_of_a_preset_has_a_source_or_says_assumed(name: str) -> None:
+    text = (shipped("arch") / "dram" / f"{name}.yaml").read_text()
+    table, wrong = read_table(text, name)
+    assert not wrong
+    assert set(table.items) == {"schema", "name", "peak", *(field.name for field in fields(DramTiming))}
+    unsourced = [path for path, value in leaves(table) if not re.search(r"assumed: .|JESD", value.note)]
+    assert unsourced == ["schema", "name"]
+    assert check_part(preset_timing(name)[0]) == []

@@ -23,6 +23,26 @@ LLAMA: dict[str, Any] = {
 FALCON: dict[str, Any] = {
     "model_type": "falcon", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 29,
 }  # fmt: skip
+MIXTRAL = LLAMA | {"model_type": "mixtral", "num_local_experts": 5, "num_experts_per_tok": 2}
+QWEN3_MOE = LLAMA | {
+    "model_type": "qwen3_moe", "head_dim": 8, "num_hidden_layers": 4, "num_experts": 6, "num_experts_per_tok": 3,
+    "moe_intermediate_size": 20, "norm_topk_prob": True, "mlp_only_layers": [0],
+}  # fmt: skip
+YARN = {
+    "rope_type": "yarn", "factor": 4.0, "beta_fast": 4.0, "beta_slow": 1.0, "original_max_position_embeddings": 16,
+}  # fmt: skip
+GPT_OSS = LLAMA | {
+    "model_type": "gpt_oss", "head_dim": 8, "num_hidden_layers": 4, "num_local_experts": 4, "num_experts_per_tok": 2,
+    "intermediate_size": 20, "attention_bias": True, "sliding_window": 3, "swiglu_limit": 0.8, "rope_theta": 500.0,
+    "layer_types": ["sliding_attention", "full_attention"] * 2, "rope_scaling": YARN | {"truncate": False},
+}  # fmt: skip
+DEEPSEEK = LLAMA | {
+    "model_type": "deepseek_v3", "num_key_value_heads": 4, "num_hidden_layers": 3, "first_k_dense_replace": 1,
+    "q_lora_rank": 12, "kv_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 8, "v_head_dim": 5,
+    "n_routed_experts": 8, "n_shared_experts": 2, "num_experts_per_tok": 3, "moe_intermediate_size": 16, "n_group": 4,
+    "topk_group": 2, "routed_scaling_factor": 2.5, "norm_topk_prob": True,
+    "rope_scaling": YARN | {"mscale": 0.7, "mscale_all_dim": 1.0, "beta_fast": 8.0},
+}  # fmt: skip
 
 TINY: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
@@ -44,6 +64,13 @@ TINY: dict[str, dict[str, Any]] = {
         "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 2,
         "num_hidden_layers": 4,
     },
+    "qwen3": LLAMA | {"model_type": "qwen3", "head_dim": 16},
+    "mixtral": MIXTRAL,
+    "qwen3-moe": QWEN3_MOE,
+    "qwen3-moe-every-other": QWEN3_MOE | {"decoder_sparse_step": 2, "mlp_only_layers": [], "norm_topk_prob": False},
+    "gpt-oss": GPT_OSS,
+    "deepseek-v3": DEEPSEEK,
+    "deepseek-v3-plain-queries": DEEPSEEK | {"q_lora_rank": None, "n_group": 1, "topk_group": 1, "rope_scaling": None},
     "bloom": {"model_type": "bloom", "n_embed": 36, "n_layer": 2, "n_head": 6, "vocab_size": 29},
     "falcon-new": FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2},
     "falcon-multi-query": FALCON | {"multi_query": True},
@@ -60,11 +87,15 @@ def write(folder: Path, config: Mapping[str, Any]) -> Path:
 
 
 def prefill(tokens: int, batch: int = 2) -> RunShape:
-    return RunShape(phase=Phase.PREFILL, batch=batch, query_tokens=tokens, context_tokens=tokens, dtype="fp32")
+    return RunShape(
+        phase=Phase.PREFILL, batch=batch, query_tokens=tokens, context_tokens=tokens, dtype="fp32", full_routing=True
+    )
 
 
 def decode(context: int, batch: int = 2, queries: int = 1) -> RunShape:
-    return RunShape(phase=Phase.DECODE, batch=batch, query_tokens=queries, context_tokens=context, dtype="fp32")
+    return RunShape(
+        phase=Phase.DECODE, batch=batch, query_tokens=queries, context_tokens=context, dtype="fp32", full_routing=True
+    )
 
 
 def weights(graph: OperatorGraph, rng: np.random.Generator) -> dict[str, Array]:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from rdusim.arch.types import MemoryTier
 from rdusim.errors import MappingError
-from rdusim.mapping.allocate import ALIGNMENT, Lifetime, aligned, allocate, lifetimes_of
+from rdusim.mapping.allocate import allocate
+from rdusim.mapping.pack import ALIGNMENT, Lifetime, aligned, lifetimes_of
+from rdusim.mapping.pieces import part_at
 from rdusim.program.types import Buffer
 from rdusim.units import Bytes
 from tests.mapping.programs import buffer, toy
@@ -86,6 +88,70 @@ def crowds(draw: st.DrawFn) -> list[Buffer]:
         buffer(f"b{number}", size, uses, transfer, role)
         for number, (size, uses, transfer, role) in enumerate(draw(st.lists(rows, max_size=25)))
     ]
+
+
+def split(name: str, pages: int, repeats: int, transfer: int, role: str = "weight") -> Buffer:
+    return replace(buffer(name, pages * PAGE * repeats, None, transfer, role), repeats=repeats)
+
+
+def test_of_the_last_symbol_only_as_many_parts_go_as_must() -> None:
+    buffers = [split("hot", 2, 8, 100), split("cold", 1, 4, 10), buffer("beside", PAGE, (0, 3), 200, "weight")]
+    found, peaks = allocate(buffers, tiers(14, 99))
+    assert peaks == {"hbm": 13 * PAGE, "ddr": 8 * PAGE}
+    assert [(each.tier, each.first, each.repeats) for each in found["hot"].pieces] == [("hbm", 0, 6), ("ddr", 6, 2)]
+    assert [each.tier for each in found["cold"].pieces] == ["ddr"]
+    assert part_at(found["hot"], 5).offset == found["hot"].offset + 10 * PAGE
+    assert (part_at(found["hot"], 6).tier, part_at(found["hot"], 6).offset) == ("ddr", found["hot"].further[0].offset)
+
+
+def test_a_small_symbol_that_left_first_comes_back_where_it_fits_as_a_whole() -> None:
+    buffers = [buffer("small", PAGE, None, transfer=1), split("large", 4, 4, 50)]
+    found, _ = allocate(buffers, tiers(14, 99))
+    assert found["small"].tier == "hbm"
+    assert [each.repeats for each in found["large"].pieces] == [3, 1]
+
+
+def test_what_hints_want_is_obeyed_or_refused_with_sizes() -> None:
+    buffers = [buffer("a", 3 * PAGE, None, transfer=9), buffer("b", 2 * PAGE, None, transfer=1)]
+    assert allocate(buffers, tiers(3, 9), {"b": "hbm"})[0]["a"].tier == "ddr"
+    assert allocate(buffers, tiers(9, 9), {"a": "ddr"})[0]["a"].tier == "ddr"
+    with pytest.raises(MappingError, match=r"20 KiB of a socket are to lie in hbm, which holds 16 KiB: 'a' 12 KiB"):
+        allocate(buffers, tiers(4, 9), {"a": "hbm", "b": "hbm"})
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 3 * PAGE), st.integers(1, 6), st.integers(0, 9), st.booleans()), min_size=1, max_size=9
+    ),
+    near=st.integers(0, 30),
+)
+def test_what_spilled_would_not_have_fitted_and_is_worth_least(
+    rows: list[tuple[int, int, int, bool]], near: int
+) -> None:
+    buffers = [
+        replace(buffer(f"b{at}", part * repeats, None, moved, "weight" if last else "kv_cache"), repeats=repeats)
+        for at, (part, repeats, moved, last) in enumerate(rows)
+    ]
+    found, peaks = allocate(buffers, tiers(near, 999))
+    assert peaks["hbm"] <= near * PAGE
+    order = sorted(buffers, key=lambda each: (each.role == "weight", each.transfer_bytes, -each.size, each.name))
+    kept = {name: sum(each.repeats for each in at.pieces if each.tier == "hbm") for name, at in found.items()}
+
+    def pages(each: Buffer, parts: int) -> int:
+        return aligned(each.size // each.repeats * parts)
+
+    for number, each in enumerate(order):
+        at = found[each.name]
+        assert sum(piece.size for piece in at.pieces) == each.size
+        assert [piece.first for piece in at.pieces] == [0, at.repeats][: len(at.pieces)]
+        if kept[each.name] == each.repeats:
+            continue
+        held, room = pages(each, kept[each.name]), near * PAGE - peaks["hbm"]
+        assert pages(each, each.repeats) - held > room  # all of it would not have fitted
+        if kept[each.name]:
+            assert pages(each, kept[each.name] + 1) - held > room  # not even one part more
+        worthier = sum(pages(other, kept[other.name]) for other in order[number + 1 :])
+        assert pages(each, kept[each.name] + 1) + worthier > near * PAGE or pages(each, each.repeats) == held
 
 
 @given(buffers=crowds(), near=st.integers(1, 40))

@@ -93,6 +93,15 @@ class Sockets:
         if operator.kind == "all_reduce":
             assert operator.attributes["participants"] == self.ways
             return [self._reduced(str(operator.attributes["reduction"]), sent)] * self.ways
+        if operator.kind == "reduce_scatter":
+            (whole,) = self._reduced(str(operator.attributes["reduction"]), sent)
+            shape = self.cut.tensors[operator.outputs[0].tensor].shape
+            return [(part_of(whole, shape, rank, self.ways),) for rank in range(self.ways)]
+        if operator.kind == "all_to_all":
+            full = self.full.tensors[operator.inputs[0].tensor].shape
+            whole = whole_of(parts, full, self.ways)
+            shape = self.cut.tensors[operator.outputs[0].tensor].shape
+            return [(part_of(whole, shape, rank, self.ways),) for rank in range(self.ways)]
         if operator.kind == "broadcast":
             return [(parts[int(str(operator.attributes["root"]))],)] * self.ways
         source = operator.inputs[0].tensor
@@ -120,11 +129,31 @@ class Sockets:
             parts = self.full.by_name[operator.name].dims[query] // operator.dims[query]
             behind = (parts - 1 - rank) * operator.dims[query] if parts > 1 else 0
             operator = replace(operator, attributes={**operator.attributes, "behind": behind})
+        if "experts" in operator.attributes and operator.kind in ("dispatch", "combine"):
+            operands = self._numbered(operator, operands, rank)
         results = SPECS[operator.kind].numpy(operator, operands)
         if operator.kind == "argmax":  # an index within the shard becomes one of the whole
             cut = self.full.tensors[operator.inputs[0].tensor].shape[-1] > operands[0].shape[-1]
             return results[0] + cut * rank * operands[0].shape[-1], *results[1:]
         return tuple(np.asarray(result) for result in results)
+
+    def _numbered(self, operator: Operator, operands: list[Array], rank: int) -> list[Array]:
+        """Tokens and slots, which `route` numbers over all sockets, as this socket numbers its own; -1 for others."""
+        full = self.full.by_name[operator.name].dims
+        if operator.kind == "dispatch":
+            x, index = operands
+            tokens = int(np.prod([operator.dims[label] for label in operator.inputs[0].dims[:-1]]))
+            whole = int(np.prod([full[label] for label in operator.inputs[0].dims[:-1]]))
+            first = rank * tokens if tokens < whole else 0
+            return [x, np.where((index >= first) & (index < first + tokens), index - first, -1)]
+        rows, weights, slots = operands
+        group, place, slot = operator.inputs[0].dims[:3]
+        x, e, t = np.unravel_index(np.maximum(slots, 0), (full[group], full[place], full[slot]))
+        x = x - rank * operator.dims[group] if operator.dims[group] < full[group] else x
+        t = t - rank * operator.dims[slot] if operator.dims[slot] < full[slot] else t
+        mine = (slots >= 0) & (x >= 0) & (x < operator.dims[group]) & (t >= 0) & (t < operator.dims[slot])
+        local = (x * operator.dims[place] + e) * operator.dims[slot] + t
+        return [rows, weights, np.where(mine, local, -1)]
 
     def _seen(self, operator: Operator, at: int, rank: int) -> Array:
         """An operand that is whole on this socket, but of which the operator reads only its own part."""
@@ -134,7 +163,9 @@ class Sockets:
         before = self.full.by_name[operator.name].dims
         cut = {label: before[label] // extent for label, extent in operator.dims.items()}
         order = [label for label in dict.fromkeys([*operator.outputs[0].dims, *operator.dims]) if cut[label] > 1]
-        parts = dict(zip(order, place(rank, self.ways, [cut[label] for label in order]), strict=True))
+        routed = SPECS[operator.kind].routed is not None  # tokens and their slots are cut together
+        places = [rank] * len(order) if routed else place(rank, self.ways, [cut[label] for label in order])
+        parts = dict(zip(order, places, strict=True))
         for axis, label in enumerate(operand.dims):
             extent = operator.dims[label]
             if label in parts and array.shape[axis] == before[label]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,12 @@ from tests.program.test_shard_meaning import random_inputs
 MODELS = {name: config | {"vocab_size": 32} for name, config in TINY.items()}
 
 
-def check(path: Path, before: Parallelism, after: Parallelism, axis: str, tokens: int) -> None:
-    """All sockets along `axis` together compute what the graph cut only by `before` computes."""
-    shape = prefill(tokens, batch=2)
+def check(path: Path, before: Parallelism, after: Parallelism, axis: str, tokens: int, batch: int = 2) -> None:
+    """All sockets along `axis` together compute what the graph cut only by `before` computes.
+
+    Slots at experts may be numbered differently: what lies in them is not compared, what comes of it is.
+    """
+    shape = replace(prefill(tokens, batch=batch), full_routing=True, expert_groups=after.ep)
     full = distribute(load_graph(path, shape), before)
     inputs = {name: array for name, array in random_inputs(path, full, shape).items() if name in full.tensors}
     inputs = {name: part(array, full.tensors[name].shape) for name, array in inputs.items()}
@@ -33,7 +37,9 @@ def check(path: Path, before: Parallelism, after: Parallelism, axis: str, tokens
     sockets = Sockets(full, local, ways)
     sockets.run(inputs)
     for tensor in full.producer:
-        if full.tensors[tensor].role is not Role.KV_CACHE:
+        if full.tensors[tensor].role is not Role.KV_CACHE and not (
+            "experts." in tensor and not tensor.endswith("combine")
+        ):
             names = (f"{tensor}.{axis}_reduced", f"{tensor}.{axis}_broadcast", tensor)
             now = next(name for name in names if name in local.tensors)
             found = whole_of([values[now] for values in sockets.values], full.tensors[tensor].shape, ways)
@@ -60,6 +66,30 @@ def test_axes_multiply(tmp_path: Path) -> None:
     path = write(tmp_path, MODELS["llama"])
     check(path, Parallelism(tp=2), Parallelism(tp=2, sp=2), "sp", tokens=8)
     check(path, Parallelism(tp=2), Parallelism(tp=2, dp=2), "dp", tokens=8)
+
+
+EXPERTS = ["mixtral", "qwen3-moe", "gpt-oss", "deepseek-v3"]
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+@pytest.mark.parametrize("batch", [2, 3])
+def test_experts_over_sockets_compute_every_tensor_of_the_whole_model(name: str, batch: int, tmp_path: Path) -> None:
+    """A batch of 2 is shared out and rows change hands; one of 3 is run by both sockets, which add up."""
+    count = {"num_local_experts": 4} if "num_local_experts" in MODELS[name] else {}
+    path = write(tmp_path, MODELS[name] | count)
+    check(path, Parallelism(), Parallelism(ep=2), "ep", tokens=4, batch=batch)
+    shape = replace(prefill(4, batch=batch), expert_groups=2)
+    local = distribute(load_graph(path, shape), Parallelism(ep=2))
+    kinds = {operator.kind for operator in local.operators}
+    assert ("all_to_all" in kinds) == (batch == 2)
+    weights = [name for name in local.tensors if name.endswith("experts.gate_proj.weight")]
+    assert all(local.tensors[name].shape[0] == 1 for name in weights)  # of two groups of experts
+
+
+def test_experts_need_a_mixture(tmp_path: Path) -> None:
+    full = load_graph(write(tmp_path, MODELS["llama"]), prefill(4))
+    with pytest.raises(LowerError, match="no experts"):
+        distribute(full, Parallelism(ep=2))
 
 
 def collectives(graph: OperatorGraph) -> dict[str, tuple[int, int]]:

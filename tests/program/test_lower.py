@@ -84,7 +84,7 @@ def test_a_socket_runs_its_share_of_the_work() -> None:
 
 
 def test_sockets_that_do_not_divide_are_refused() -> None:
-    with pytest.raises(OptionError, match="tp=3 does not divide 8 sockets: choose one of 1, 2, 4, 8"):
+    with pytest.raises(OptionError, match="3 ways do not divide 8 sockets: choose one of 1, 2, 4, 8"):
         lower(graph("llama-2-7b"), machine("sn40l"), LowerOptions(parallelism=Parallelism(tp=3)))
     with pytest.raises(LowerError, match="tp=7 does not divide g=32"):
         lower(graph("llama-2-7b"), machine("sn40l"), LowerOptions(sockets=7, parallelism=Parallelism(tp=7)))

@@ -11,6 +11,7 @@ import pytest
 from rdusim.errors import LowerError
 from rdusim.graph.evaluate import evaluate, input_shapes
 from rdusim.graph.load import load_constants, load_graph
+from rdusim.graph.ops import SPECS
 from rdusim.graph.types import OperatorGraph, Role, RunShape
 from rdusim.program.shard import divisors_that_fit, shard
 from tests.graph.tiny_models import LLAMA, TINY, Array, decode, prefill, write
@@ -37,6 +38,16 @@ def random_inputs(path: Path, graph: OperatorGraph, shape: RunShape) -> dict[str
     return inputs | load_constants(path, shape)
 
 
+def summed_later(part: OperatorGraph) -> set[str]:
+    """Tensors of the whole model of which sockets only ever hold summands: the sum is made behind their reader."""
+    found: set[str] = set()
+    for operator in part.operators:
+        if operator.outputs[0].tensor.endswith(".partial"):
+            positions = SPECS[operator.kind].linear or range(len(operator.inputs))
+            found |= {operator.inputs[at].tensor.removesuffix(".partial") for at in positions}
+    return found
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("phase", SHAPES)
 def test_sockets_together_compute_every_tensor_of_the_whole_model(name: str, phase: str, tmp_path: Path) -> None:
@@ -50,8 +61,9 @@ def test_sockets_together_compute_every_tensor_of_the_whole_model(name: str, pha
         part = shard(full, ways)
         sockets = Sockets(full, part, ways)
         sockets.run(inputs)
+        partial = summed_later(part)
         for tensor in full.producer:
-            if full.tensors[tensor].role is Role.KV_CACHE:
+            if full.tensors[tensor].role is Role.KV_CACHE or tensor in partial:
                 continue  # caches are kept for each repeat
             now = next(name for name in (f"{tensor}.reduced", tensor) if name in part.tensors)
             found = whole_of([values[now] for values in sockets.values], full.tensors[tensor].shape, ways)
@@ -82,3 +94,41 @@ def test_what_does_not_divide_is_refused_with_what_does(tmp_path: Path) -> None:
     assert "attention.query_key_value: tp=4 does not divide g=6" in str(error.value)
     assert "tp=2, tp=1" in str(error.value)
     assert list(divisors_that_fit(full, 4)) == [2, 1]
+
+
+def scattering(path: Path, label: str) -> OperatorGraph:
+    """A product of which sockets hold summands, and what reads its sum."""
+    path.write_text(
+        "schema: rdusim-graph/1\nname: scattering\n"
+        "tensors:\n  x: {role: input, shape: [6, 16]}\n  w: {role: weight, shape: [16, 12]}\n"
+        "  v: {role: weight, shape: [12, 5]}\n"
+        "operators:\n  up:\n    do: linear x[m,k], w[k,n] -> c[m,n]\n    parallel: [k]\n"
+        f"    with: {{scatter: {label}}}\n"
+        "  act: relu c[m,n] -> a[m,n]\n  down: linear a[m,n], v[n,f] -> y[m,f]\n"
+    )
+    return load_graph(path, decode(1, batch=1))
+
+
+@pytest.mark.parametrize(("label", "later"), [("n", ["all_reduce"]), ("m", [])])
+def test_a_sum_that_is_scattered_goes_on_in_parts(label: str, later: list[str], tmp_path: Path) -> None:
+    full = scattering(tmp_path / "scattering.yaml", label)
+    part = shard(full, 2)
+    kinds = [operator.kind for operator in part.operators if operator.name not in full.by_name]
+    assert kinds == ["reduce_scatter", *later]
+    inputs = {name: np.random.default_rng(0).normal(size=size) for name, size in input_shapes(full).items()}
+    wanted = evaluate(full, inputs, keep=["c", "a", "y"])
+    sockets = Sockets(full, part, 2)
+    sockets.run(inputs)
+    assert part.tensors["a"].elements * 2 == full.tensors["a"].elements
+    for tensor in ("c", "a", "y"):
+        now = next(name for name in (f"{tensor}.reduced", tensor) if name in part.tensors)
+        found = whole_of([values[now] for values in sockets.values], full.tensors[tensor].shape, 2)
+        np.testing.assert_allclose(found, wanted[tensor], rtol=1e-9, err_msg=tensor)
+
+
+def test_a_sum_that_cannot_be_scattered_is_refused_with_its_extents(tmp_path: Path) -> None:
+    full = scattering(tmp_path / "scattering.yaml", "n")
+    with pytest.raises(LowerError, match="up: 8 sockets cannot scatter along n of m=6, n=12"):
+        shard(full, 8)
+    with pytest.raises(LowerError, match="up: 2 sockets cannot scatter along k of m=6, n=12"):
+        shard(scattering(tmp_path / "scattering.yaml", "k"), 2)

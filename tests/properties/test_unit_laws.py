@@ -47,16 +47,16 @@ def test_width_beyond_the_widest_changes_nothing(work: Work, unit: Pcu, more: in
     written=st.floats(0, 1),
     factor=st.floats(1, 10),
     row_cycle=st.floats(0, 1e-7),
-    turnaround=st.floats(0, 1e-7),
+    write_to_read=st.floats(0, 1e-7),
     banks=st.integers(1, 32),
 )
 def test_more_bandwidth_never_gives_less(
-    size: int, written: float, factor: float, row_cycle: float, turnaround: float, banks: int
+    size: int, written: float, factor: float, row_cycle: float, write_to_read: float, banks: int
 ) -> None:
     """Short accesses in rows of few banks, with reads among writes: the time to turn the bus counts once."""
     hbm = load_arch("sn40l").socket.memory[0]
-    timing = replace(hbm.timing, row_cycle=Seconds(row_cycle), turnaround=Seconds(turnaround), banks=banks)
-    tier = replace(hbm, timing=timing)
+    timing = replace(hbm.timing, row_cycle=Seconds(row_cycle), write_to_read=Seconds(write_to_read), banks=banks)
+    tier = replace(hbm, timing=replace(timing, bank_groups=1))
     faster = replace(tier, bandwidth=BytesPerSecond(tier.bandwidth * factor))
     slow, fast = (dram.bytes_per_cycle(each, Hertz(1e9), Bytes(size), written) for each in (tier, faster))
     assert fast >= slow * (1 - 1e-9)

@@ -174,6 +174,7 @@ def mapping(program: Program) -> Mapping:
                 times=section.repeats,
                 orchestration=Orchestration.HARDWARE,
                 program_loads=1,
+                group=index,
                 prefetch=False,
             )
             for index, section in enumerate(program.sections)

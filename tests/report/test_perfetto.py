@@ -23,6 +23,7 @@ from rdusim.report.timeline_rows import lanes, steps, summed_rates
 from rdusim.report.types import Report
 from rdusim.sim.simulate import ENGINES
 from rdusim.sim.trace import Counters, Trace
+from rdusim.units import Cycles
 
 
 def _engine() -> ModuleType:
@@ -118,8 +119,13 @@ def test_executions_stand_end_to_end_and_the_first_of_each_section_in_detail_ben
 
 
 def test_sections_that_take_turns_do_so_in_the_timeline(trace: Trace, mapping: Mapping, arch: Arch) -> None:
-    turns = replace(mapping, program=replace(mapping.program, order=(((0, 1), 1), ((0,), 3))))
-    rows = timeline(trace, turns, arch)
+    decoder, head = mapping.launches
+    launches = (replace(decoder, times=1), replace(head, group=0), replace(decoder, times=3, first=1, group=1))
+    many, one = trace.sections
+    split = [replace(many, repeats=times, cycles=Cycles(1100 * times), first=0) for times in (1, 3)]
+    again = replace(trace, sections=(split[0], one, replace(split[1], first=1)))
+    turns = replace(mapping, launches=launches)
+    rows = timeline(again, turns, arch)
     names = [rows.labels[label][1] for label in rows.slices.label[rows.slices.track == 0].tolist()]
     assert [name for name in names if name != "launch"] == ["decoder", "head", "decoder", "decoder", "decoder"]
 

@@ -25,10 +25,11 @@ from rdusim.sim.functional.inputs import random_inputs
 
 FAMILIES = {
     "llama": "llama-3.1-8b", "mistral": "mistral-7b", "qwen2": "qwen2.5-7b", "bloom": "bloom-176b",
-    "falcon": "falcon-40b", "gpt2": "gpt2",
+    "falcon": "falcon-40b", "gpt2": "gpt2", "qwen3": "qwen3-8b", "mixtral": "mixtral-8x7b",
+    "qwen3_moe": "qwen3-30b-a3b", "gpt_oss": "gpt-oss-20b", "deepseek_v3": "deepseek-v3",
 }  # fmt: skip
-PREFILL = RunShape(phase=Phase.PREFILL, batch=2, query_tokens=8, context_tokens=8)
-DECODE = RunShape(phase=Phase.DECODE, batch=3, query_tokens=1, context_tokens=9)
+PREFILL = RunShape(phase=Phase.PREFILL, batch=2, query_tokens=8, context_tokens=8, full_routing=True)
+DECODE = RunShape(phase=Phase.DECODE, batch=3, query_tokens=1, context_tokens=9, full_routing=True)
 ONCE = RunShape(phase=Phase.PREFILL, batch=1, query_tokens=1, context_tokens=1)
 
 CHAIN = """schema: rdusim-graph/1

@@ -1,112 +1,138 @@
-"""The channel of the engine `cycle`, command by command, against the closed form of timing/dram.py."""
+"""The channel of the engine `cycle`, command by command: the least times between commands, and who goes first."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import pytest
 
-from rdusim.arch.load import load_arch
-from rdusim.arch.types import MemoryTier
+from rdusim.arch.types import DramTiming
 from rdusim.sim.cycle.channel import Access, Channel
-from rdusim.timing import dram
-from rdusim.units import Bytes, Seconds
+from rdusim.sim.cycle.pattern import share_of_peak
+from rdusim.timing.dram import Order, Pattern
+from rdusim.units import Bytes, BytesPerSecond, Hertz, Seconds
 
-socket = cache(lambda: load_arch("sn40l").socket)
-toy = cache(lambda: load_arch("toy").socket)
+NS = Seconds(1e-9)
+# A burst takes 1 ns, a cycle too; times that tell each other apart.
+TIMING = DramTiming(
+    burst=Bytes(32),
+    row=Bytes(1024),
+    banks=8,
+    bank_groups=4,
+    row_cycle=Seconds(50e-9),
+    precharge=Seconds(13e-9),
+    row_to_column=Seconds(17e-9),
+    column_same_group=Seconds(3e-9),
+    row_to_row=Seconds(2e-9),
+    row_to_row_same_group=Seconds(5e-9),
+    four_activates=Seconds(30e-9),
+    read_to_precharge=Seconds(7e-9),
+    write_recovery=Seconds(19e-9),
+    read_latency=Seconds(14e-9),
+    write_latency=Seconds(6e-9),
+    write_to_read=Seconds(11e-9),
+    read_to_write=Seconds(1e-9),
+    refresh_interval=Seconds(1e-6),
+    refresh_time=Seconds(0.0),
+)
+PEAK = BytesPerSecond(32e9)
 
-IN_FLIGHT = 256  # accesses: as many as the AGCUs of a socket keep in one channel
 
+def served(
+    *accesses: tuple[int, int, int, bool], timing: DramTiming = TIMING, cycles: int = 600
+) -> tuple[Channel, list[tuple[int, float]]]:
+    """All asked for at once: (bank, row, bursts, written). Which was done when, in this order."""
+    channel, done = Channel(timing, 32.0, Hertz(1e9)), []
+    for number, (bank, row, bursts, written) in enumerate(accesses):
 
-def channel_of(tier: MemoryTier) -> Channel:
-    return Channel(tier.timing, tier.bandwidth / tier.channels / socket().clock, socket().clock)
+        def over(at: float, number: int = number) -> None:
+            done.append((number, at))
 
-
-def share_of_peak(tier: MemoryTier, contiguous: int, written: float, total: int = 1 << 19) -> float:
-    """What the channel reaches when accesses of `contiguous` bytes to one row after the other keep it full."""
-    channel, timing = channel_of(tier), tier.timing
-    piece = min(contiguous, 256)
-    flying, end, now, owed = 0, 0.0, 0, 0.0
-    moved = {False: 0, True: 0}
-    rows = {False: 0, True: 1 << 14}
-
-    def done(at: float) -> None:
-        nonlocal flying, end
-        flying, end = flying - 1, max(end, at)
-
-    while flying or sum(moved.values()) < total:
-        while flying < IN_FLIGHT and sum(moved.values()) < total:
-            owed += written
-            direction = owed >= 1.0
-            owed -= direction
-            row = rows[direction] + moved[direction] // min(contiguous, timing.row)
-            bursts = -(-piece // timing.burst)
-            access = Access(
-                bank=row % timing.banks, row=row, bursts=bursts, written=direction, arrived=float(now), done=done
-            )
-            channel.add(access)
-            moved[direction] += piece
-            flying += 1
+        channel.add(Access(bank=bank, row=row, bursts=bursts, written=written, arrived=0.0, done=over))
+    for now in range(cycles):
         channel.serve(now)
-        now += 1
-    return total / end / (tier.bandwidth / tier.channels / socket().clock)
+    assert channel.idle
+    return channel, [(number, pytest.approx(at)) for number, at in done]
 
 
-@pytest.mark.parametrize("tier", socket().memory, ids=lambda tier: tier.name)
-@pytest.mark.parametrize("contiguous", [1 << 20, 256, 64])
-@pytest.mark.parametrize("written", [0.0, 0.25, 0.5])
-def test_commands_confirm_the_closed_form_within_a_tenth(tier: MemoryTier, contiguous: int, written: float) -> None:
-    """Streams, short rows, and mixes of reads and writes."""
-    expected = dram.efficiency(tier, Bytes(contiguous), written).total
-    assert share_of_peak(tier, contiguous, written) == pytest.approx(expected, rel=0.1)
+def test_a_closed_bank_opens_its_row_and_then_reads_as_its_group_allows() -> None:
+    channel, done = served((0, 7, 4, False), (0, 7, 1, False))
+    assert done == [(0, 17 + 3 * 3 + 1), (1, 17 + 4 * 3 + 1)]
+    assert channel.opened == 1 and channel.busy == 5
 
 
-def test_less_than_a_burst_still_takes_one() -> None:
-    tier = socket().memory[0]
-    expected = dram.efficiency(tier, Bytes(32), 0.0).total
-    assert share_of_peak(tier, 32, 0.0) == pytest.approx(expected, rel=0.1)
+def test_groups_take_turns_on_the_bus() -> None:
+    """Banks 0 and 1 are of two groups: the second row opens tRRD later, then bursts alternate where they can."""
+    _, done = served((0, 0, 3, False), (1, 0, 3, False))
+    assert done == [(0, 17 + 2 * 3 + 1), (1, 19 + 2 * 3 + 1)]
 
 
-def test_a_channel_without_losses_runs_at_its_peak() -> None:
-    assert share_of_peak(toy().memory[1], 1 << 20, 0.0) == pytest.approx(1.0, rel=0.01)
+def test_another_row_of_a_bank_waits_for_row_cycle_or_for_the_last_read_and_precharge() -> None:
+    assert served((0, 0, 1, False), (0, 1, 1, False))[1][1] == (1, 50 + 17 + 1)
+    long = 17 + 31 * 3  # last column command
+    assert served((0, 0, 32, False), (0, 1, 1, False))[1][1] == (1, long + 7 + 13 + 17 + 1)
 
 
-def test_an_access_takes_its_row_and_its_bursts() -> None:
-    """Closed bank: a third of the row cycle to open, then the bursts; the same row again only its bursts."""
-    tier = replace(socket().memory[0], timing=replace(socket().memory[0].timing, refresh_time=Seconds(0.0)))
-    channel = channel_of(tier)
-    opening, burst = tier.timing.row_cycle * socket().clock / 3, channel.burst_cycles
-    ends: list[float] = []
-    for row in (7, 7, 8):
-        channel.add(Access(bank=0, row=row, bursts=4, written=False, arrived=0.0, done=ends.append))
-    for now in range(400):
-        channel.serve(now)
-    assert ends[0] == pytest.approx(opening + 4 * burst)
-    assert ends[1] == pytest.approx(opening + 8 * burst)
-    # The other row of this bank: one row cycle after the first was opened at the earliest.
-    assert ends[2] == pytest.approx(max(4 * opening, ends[1] + 2 * opening) + 4 * burst, abs=1.0)
+def test_a_written_row_closes_only_when_it_has_recovered() -> None:
+    long = 17 + 31 * 3
+    assert served((0, 0, 32, True), (0, 1, 1, True))[1][1] == (1, long + 6 + 1 + 19 + 13 + 17 + 1)
+
+
+def test_rows_open_at_most_four_in_a_window_and_apart_within_a_group() -> None:
+    """Banks 0 and 4 are of one group. The fifth row waits for the window."""
+    assert [at for _, at in served((0, 0, 1, False), (4, 0, 1, False))[1]] == [18, 5 + 18]
+    found = served(*((bank, 0, 1, False) for bank in range(5)))[1]
+    assert [at for _, at in found] == [18, 20, 22, 24, 30 + 18]
 
 
 def test_a_row_that_is_open_goes_before_an_older_access_that_must_open_one() -> None:
-    tier = socket().memory[0]
-    channel = channel_of(tier)
-    order: list[str] = []
-    for name, row in (("first", 1), ("other row", 2), ("same row", 1)):
-        channel.add(
-            Access(bank=3, row=row, bursts=1, written=False, arrived=0.0, done=lambda _, name=name: order.append(name))  # type: ignore[misc]
-        )
-    for now in range(400):
-        channel.serve(now)
-    assert order == ["first", "same row", "other row"]
+    assert [number for number, _ in served((3, 1, 1, False), (3, 2, 1, False), (3, 1, 1, False))[1]] == [0, 2, 1]
 
 
-def test_nothing_moves_while_a_channel_refreshes() -> None:
-    tier = socket().memory[0]
-    channel = channel_of(tier)
-    due, takes = channel.refresh_every, channel.refresh_takes
-    ends: list[float] = []
-    channel.add(Access(bank=0, row=0, bursts=1, written=False, arrived=due, done=ends.append))
-    for now in range(int(due), int(due + takes + 100)):
+def test_only_the_queue_is_looked_through_for_open_rows() -> None:
+    short = replace(TIMING, queue=2)
+    accesses = ((3, 1, 1, False), (3, 2, 1, False), (3, 2, 1, False), (3, 1, 1, False))
+    assert [number for number, _ in served(*accesses)[1]] == [0, 3, 1, 2]
+    assert [number for number, _ in served(*accesses, timing=short)[1]] == [0, 1, 2, 3]
+
+
+def test_the_bus_turns_with_its_gap() -> None:
+    """A read, then a write to the row that is open: CL - CWL + 1 ns besides the burst."""
+    channel, done = served((0, 0, 1, False), (1, 0, 1, True))
+    assert channel.turns == 1
+    # Its row is opened only when the bus has turned at 18 + 9.
+    assert done[1][1].expected >= 18 + 9 + 1
+    flat = replace(TIMING, row_to_column=Seconds(0.0), precharge=Seconds(0.0))
+    assert served((0, 0, 1, False), (0, 0, 1, True), timing=flat)[1] == [(0, 1), (1, 1 + 9 + 1)]
+
+
+def test_reads_go_before_writes_that_do_not_fill_a_batch() -> None:
+    order = [number for number, _ in served((0, 0, 4, True), (1, 0, 4, False), (2, 0, 4, False))[1]]
+    assert order[-1] == 0
+
+
+def test_nothing_moves_while_a_channel_refreshes_and_rows_are_closed_after_it() -> None:
+    timing = replace(TIMING, refresh_time=Seconds(200e-9))
+    channel, done = Channel(timing, 32.0, Hertz(1e9)), []
+    channel.add(Access(bank=0, row=0, bursts=1, written=False, arrived=0.0, done=done.append))
+    channel.serve(0)
+    for now in range(1, 999):
         channel.serve(now)
-    assert ends[0] >= due + takes
+    channel.add(Access(bank=0, row=0, bursts=1, written=False, arrived=1000.0, done=done.append))
+    for now in range(1000, 1400):
+        channel.serve(now)
+    assert done == [18, pytest.approx(1000 + 13 + 200 + 17 + 1)]
+
+
+def test_a_channel_without_losses_runs_at_its_peak() -> None:
+    free = DramTiming(
+        burst=Bytes(64),
+        row=Bytes(1024),
+        banks=16,
+        row_cycle=NS,
+        refresh_interval=Seconds(1e-6),
+        refresh_time=Seconds(0),
+    )
+    for order in Order:
+        pattern = Pattern(piece=Bytes(1024), order=order, streams=4, written=0.25)
+        assert share_of_peak(free, PEAK, pattern) == pytest.approx(1.0, rel=1e-3)

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from rdusim.graph.models import bloom, falcon, gpt2, llama, mistral, qwen2
+from rdusim.graph.models import (
+    bloom,
+    deepseek_v3,
+    falcon,
+    gpt2,
+    gpt_oss,
+    llama,
+    mistral,
+    mixtral,
+    qwen2,
+    qwen3,
+    qwen3_moe,
+)
 from rdusim.graph.settings import Settings
 from rdusim.graph.types import OperatorGraph, RunShape
 
@@ -25,10 +37,15 @@ class Family(Protocol):
 FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
     {
         "bloom": bloom,
+        "deepseek_v3": deepseek_v3,
         "falcon": falcon,
         "gpt2": gpt2,
+        "gpt_oss": gpt_oss,
         "llama": llama,
         "mistral": mistral,
+        "mixtral": mixtral,
         "qwen2": qwen2,
+        "qwen3": qwen3,
+        "qwen3_moe": qwen3_moe,
     }
 )

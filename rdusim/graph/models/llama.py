@@ -38,6 +38,8 @@ class Llama:
     window: int | None = None
     windowed: int = 0
     sparsity: float = 0.0
+    qk_norm: bool = False
+    sinks: bool = False
 
 
 def read(settings: Settings) -> Llama:
@@ -89,7 +91,7 @@ def assemble(model: Llama, name: str, shape: RunShape) -> OperatorGraph:
     """Embedding, decoder layers (those with a sliding window are a block of their own), head."""
     full = model.layers - model.windowed
     kinds = [("decoder", full, None), ("decoder_windowed" if full else "decoder", model.windowed, model.window)]
-    b = GraphBuilder(name, shape, _extents(model, shape, parts.keys_of(shape, None)))
+    b = GraphBuilder(name, shape, extents(model, shape, parts.keys_of(shape, None)))
     tokens, positions = b.input("input_ids", "b s", "int32"), b.input("position_ids", "b s", "int32")
     with b.block("embedding"):
         table = b.weight("embed_tokens.weight", "v k")
@@ -97,7 +99,7 @@ def assemble(model: Llama, name: str, shape: RunShape) -> OperatorGraph:
     for block, repeats, window in kinds:
         if repeats:
             keys = parts.keys_of(shape, window)
-            b.extents = _extents(model, shape, keys)
+            b.extents = extents(model, shape, keys)
             with b.block(block, repeats) as carried:
                 y = _layer(b, model, x, positions, keys)
                 carried[y.tensor] = x.tensor
@@ -115,15 +117,17 @@ def values(model: Llama, shape: RunShape) -> dict[str, NDArray[Any]]:
     for window, layers in ((None, model.layers - model.windowed), (model.window, model.windowed)):
         if layers:
             keys = parts.keys_of(shape, window)
-            found[_mask(keys)] = tables.additive_mask(shape.query_tokens, keys)
+            found[mask(keys)] = tables.additive_mask(shape.query_tokens, keys)
     return found
 
 
-def _mask(keys: Keys) -> str:
+def mask(keys: Keys) -> str:
+    """The constant that holds the mask of these keys."""
     return "attention.mask" if keys.window is None else "attention.window_mask"
 
 
-def _extents(model: Llama, shape: RunShape, keys: Keys) -> dict[str, int]:
+def extents(model: Llama, shape: RunShape, keys: Keys) -> dict[str, int]:
+    """Extents of the labels of `parts`."""
     return parts.extents(
         shape, keys, hidden=model.hidden, groups=model.groups, queries=model.heads // model.groups, head=model.head,
         ffn=model.ffn, vocabulary=model.vocabulary,
@@ -132,13 +136,14 @@ def _extents(model: Llama, shape: RunShape, keys: Keys) -> dict[str, int]:
 
 def _layer(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: Keys) -> Value:
     normal = parts.rms_norm(b, "input_norm", x, model.eps, model.hidden)
-    attended = _attention(b, model, normal, positions, keys)
+    attended = attention(b, model, normal, positions, keys)
     x = b.op("add", "attention.residual", [x, attended])
     normal = parts.rms_norm(b, "post_attention_norm", x, model.eps, model.hidden)
-    return b.op("add", "mlp.residual", [x, _mlp(b, model, normal)])
+    return b.op("add", "mlp.residual", [x, mlp(b, model, normal)])
 
 
-def _attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: Keys) -> Value:
+def attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: Keys) -> Value:
+    """Grouped-query attention; with norms of query and key heads, or a score that takes a share for nothing (sinks)."""
     bias, sparse, entry = model.qkv_bias, model.sparsity, parts.entry_role(b.shape)
     q = b.linear(
         "attention.q_proj", x, "k g r d", "b s g r d", bias="g r d" if bias else None, parallel=("g", "r"),
@@ -151,10 +156,13 @@ def _attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: 
         )
         for kind in "kv"
     )  # fmt: skip
+    if model.qk_norm:
+        q = parts.rms_norm(b, "attention.q_norm", q, model.eps, model.head, "d")
+        k = parts.rms_norm(b, "attention.k_norm", k, model.eps, model.head, "d")
     q = parts.heads_first(b, "attention.q", q, "b g r s d")
     k = parts.heads_first(b, "attention.k", k, "b g s d")
     v = parts.heads_first(b, "attention.v", v, "b g s d", entry)
-    tables = parts.rotary_tables(b, positions)
+    tables = parts.rotary_tables(b, positions, parts.rotary_factor(model.scaling))
     q = parts.rotate(b, "attention.q_rotary", q, tables)
     k = parts.rotate(b, "attention.k_rotary", k, tables, entry)
     k, v = parts.cached(b, "attention.k", k, keys), parts.cached(b, "attention.v", v, keys)
@@ -163,15 +171,17 @@ def _attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: 
     k = parts.banded(parts.transposed(b, "attention.k_transpose", k), keys)
     scores = b.op("matmul", "attention.scores", [q, k], "b g r s c", attributes=keys.attributes)
     scores = b.op("div", "attention.scale", [scores], attributes={"scalar": model.head**0.5})
-    scores = b.op("add", "attention.add_mask", [scores, parts.mask_slice(b, _mask(keys), b.dtype)])
-    mixed = parts.weighted_values(b, parts.softmax(b, scores, upcast=True), v, keys)
+    scores = b.op("add", "attention.add_mask", [scores, parts.mask_slice(b, mask(keys), b.dtype)])
+    shares = parts.softmax_with_sinks(b, scores) if model.sinks else parts.softmax(b, scores, upcast=True)
+    mixed = parts.weighted_values(b, shares, v, keys)
     return b.linear(
         "attention.o_proj", mixed, "g r d k", "b s k", bias="k" if model.output_bias else None, partial=True,
         sparsity=sparse,
     )  # fmt: skip
 
 
-def _mlp(b: GraphBuilder, model: Llama, x: Value) -> Value:
+def mlp(b: GraphBuilder, model: Llama, x: Value) -> Value:
+    """The gated feed-forward."""
     bias, sparse = "f" if model.mlp_bias else None, model.sparsity
     gate = b.linear("mlp.gate_proj", x, "k f", "b s f", bias=bias, parallel=("f",), sparsity=sparse)
     gate = parts.activation(b, "mlp.act", gate, model.act)

@@ -7,7 +7,9 @@ m column of the mask, l last token. Views cost nothing and are no operators: lin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 
 from rdusim.dtypes import DType
 from rdusim.graph.build import GraphBuilder, Value
@@ -48,7 +50,9 @@ def keys_of(shape: RunShape, window: int | None) -> Keys:
     if window is not None:
         past = min(past, window - 1)
     total = past + shape.query_tokens
-    return Keys(past=past, total=total, band=total if window is None else min(total, window), window=window)
+    # Training computes all scores and hides those outside the window: no gradient is summed over bands.
+    band = total if window is None or shape.phase is Phase.TRAIN else min(total, window)
+    return Keys(past=past, total=total, band=band, window=window)
 
 
 def extents(
@@ -65,15 +69,18 @@ def embedding(b: GraphBuilder, name: str, tokens: Value, table: Value, parallel:
     return b.op("embedding", name, [table, tokens], "b s k", parallel=parallel)
 
 
-def rms_norm(b: GraphBuilder, name: str, x: Value, eps: float, count: int) -> Value:
-    """x / sqrt(mean(x^2) + eps) * weight, in fp32 between two casts."""
+def rms_norm(
+    b: GraphBuilder, name: str, x: Value, eps: float, count: int, axis: str = "k", role: Role = Role.ACTIVATION
+) -> Value:
+    """x / sqrt(mean(x^2) + eps) * weight, in fp32 between two casts; mean over the `count` elements of `axis`."""
     wide = b.cast(f"{name}.upcast", x, "fp32")
     square = b.op("pow", f"{name}.pow", [wide], attributes={"scalar": 2})
-    mean = b.op("mean", f"{name}.mean", [square], "b s", attributes={"count": count})
+    rest = " ".join(label for label in x.dims if label != axis)
+    mean = b.op("mean", f"{name}.mean", [square], rest, attributes={"count": count})
     variance = b.op("add", f"{name}.add_eps", [mean], attributes={"scalar": eps})
     scale = b.op("rsqrt", f"{name}.rsqrt", [variance])
     normal = b.cast(f"{name}.downcast", b.op("mul", f"{name}.scale", [wide, scale]), x.dtype)
-    return b.op("mul", f"{name}.mul_weight", [normal, b.weight(f"{name}.weight", "k")])
+    return b.op("mul", f"{name}.mul_weight", [normal, b.weight(f"{name}.weight", axis)], role=role)
 
 
 def layer_norm(b: GraphBuilder, name: str, x: Value, eps: float) -> Value:
@@ -81,8 +88,30 @@ def layer_norm(b: GraphBuilder, name: str, x: Value, eps: float) -> Value:
     return b.op("layer_norm", name, inputs, attributes={"axis": "k", "eps": eps})
 
 
-def rotary_tables(b: GraphBuilder, positions: Value) -> tuple[Value, Value]:
-    """Cosines and sines of the positions times the inverse frequencies; every layer makes its own."""
+def rotary_factor(scaling: Mapping[str, object]) -> float:
+    """By how much yarn scales rotated queries and keys: 0.1 ln(factor) + 1 (YaRN, arXiv 2309.00071, section 3.4).
+
+    With `mscale` and `mscale_all_dim` the ratio of both (transformers' modeling_rope_utils).
+    """
+    if scaling.get("rope_type", scaling.get("type")) != "yarn":
+        return 1.0
+    given, factor = scaling.get("attention_factor"), scaling.get("factor", 1.0)
+    if isinstance(given, int | float):
+        return float(given)
+    return yarn_scale(factor, scaling.get("mscale") or 1.0) / (
+        yarn_scale(factor, each) if (each := scaling.get("mscale_all_dim")) and scaling.get("mscale") else 1.0
+    )
+
+
+def yarn_scale(factor: object, weight: object) -> float:
+    """0.1 weight ln(factor) + 1; 1 where the context is not stretched."""
+    if not isinstance(factor, int | float) or not isinstance(weight, int | float) or factor <= 1.0:
+        return 1.0
+    return 0.1 * weight * log(factor) + 1.0
+
+
+def rotary_tables(b: GraphBuilder, positions: Value, factor: float = 1.0) -> tuple[Value, Value]:
+    """Cosines and sines of the positions times the inverse frequencies, times a factor; every layer makes its own."""
     frequencies = b.constant("rotary.inv_freq", "h", "fp32")
     place = b.cast("rotary.positions", positions, "fp32")
     # An outer product: PyTorch launches a matmul that contracts nothing.
@@ -90,6 +119,9 @@ def rotary_tables(b: GraphBuilder, positions: Value) -> tuple[Value, Value]:
     angle = b.op("transpose", "rotary.transpose", [angle], "b s h")
     angle = b.op("cat", "rotary.cat", [angle, angle], "b s d", attributes={"concat": "d"})
     cos, sin = b.op("cos", "rotary.cos", [angle]), b.op("sin", "rotary.sin", [angle])
+    if factor != 1.0:
+        cos = b.op("mul", "rotary.cos_scale", [cos], attributes={"scalar": factor})
+        sin = b.op("mul", "rotary.sin_scale", [sin], attributes={"scalar": factor})
     return b.cast("rotary.cos_cast", cos, b.dtype), b.cast("rotary.sin_cast", sin, b.dtype)
 
 
@@ -154,6 +186,18 @@ def softmax(b: GraphBuilder, scores: Value, *, upcast: bool) -> Value:
     return b.cast("attention.softmax_downcast", probabilities, scores.dtype)
 
 
+def softmax_with_sinks(b: GraphBuilder, scores: Value) -> Value:
+    """Softmax with one more score per head, learned, whose share goes nowhere (gpt-oss)."""
+    dims = " ".join(scores.dims)
+    wide, alone = dims.removesuffix("c") + "m", dims.removesuffix("c") + "l"
+    sinks = b.op("expand", "attention.sinks_expand", [b.weight("attention.sinks", "g r")], alone)
+    every = b.op("cat", "attention.sinks_cat", [scores, sinks], wide, attributes={"concat": "m"})
+    largest = b.op("max", "attention.largest", [every], " ".join(scores.dims[:-1]))
+    every = b.op("sub", "attention.sub_largest", [every, largest])
+    shares = b.op("softmax", "attention.softmax", [every], attributes={"axis": "m"})
+    return b.op("slice", "attention.drop_sink", [shares], dims, attributes={"axis": "m", "start": 0})
+
+
 def weighted_values(b: GraphBuilder, probabilities: Value, values: Value, keys: Keys) -> Value:
     """Probabilities times values, with the heads put back behind the tokens."""
     attributes = keys.attributes
@@ -184,7 +228,7 @@ def head(b: GraphBuilder, x: Value, table: Value | None) -> Value:
     """Logits from the final hidden state and, outside training, the greedy next token. `table`: tied embeddings."""
     token = "s"
     training = b.shape.phase is Phase.TRAIN
-    if b.shape.query_tokens > 1 and not training:
+    if b.shape.query_tokens > 1 and b.shape.phase is Phase.PREFILL:
         last: dict[str, Scalar] = {"axis": "s", "start": b.shape.query_tokens - 1}
         x, token = b.op("slice", "last_token", [x], "b l k", attributes=last), "l"
     weight = table if table is not None else b.weight("lm_head.weight", "v k")

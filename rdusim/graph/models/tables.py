@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def inverse_frequencies(head: int, theta: float, scaling: Mapping[str, object]) -> Array:
-    """theta^(-2i/head), i < head/2, with linear or llama3 scaling (transformers' modeling_rope_utils)."""
+    """theta^(-2i/head), i < head/2, with linear, llama3 or yarn scaling (transformers' modeling_rope_utils)."""
     import numpy as np
 
     plain: Array = theta ** (-np.arange(0, head, 2) / head)
@@ -28,7 +28,29 @@ def inverse_frequencies(head: int, theta: float, scaling: Mapping[str, object]) 
         turns = _number(scaling, "original_max_position_embeddings", 8192) * plain / (2 * math.pi)
         smooth = np.clip((turns - low) / (high - low), 0.0, 1.0)
         plain = (1 - smooth) * plain / factor + smooth * plain
+    elif kind == "yarn":
+        plain = _yarn(plain, head, theta, scaling)
     return plain.astype(np.float32)
+
+
+def _yarn(plain: Array, head: int, theta: float, scaling: Mapping[str, object]) -> Array:
+    """Slow turns are stretched, fast ones stay, with a ramp between them (YaRN, arXiv 2309.00071, section 3.2)."""
+    import numpy as np
+
+    learned = _number(scaling, "original_max_position_embeddings", 4096)
+
+    def pair(turns: float) -> float:
+        """The pair of elements that turns this often over the learned positions."""
+        return head * math.log(learned / (turns * 2 * math.pi)) / (2 * math.log(theta))
+
+    low, high = pair(_number(scaling, "beta_fast", 32.0)), pair(_number(scaling, "beta_slow", 1.0))
+    if scaling.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, head - 1)
+    ramp = np.clip((np.arange(head // 2) - low) / max(high - low, 0.001), 0.0, 1.0)
+    stretched: Array = plain / _number(scaling, "factor", 1.0)
+    result: Array = stretched * ramp + plain * (1.0 - ramp)
+    return result
 
 
 def _number(table: Mapping[str, object], key: str, default: float) -> float:

@@ -51,7 +51,8 @@ def _rsqrt(array: Array) -> Array:
     return root
 
 
-def _sigmoid(array: Array) -> Array:
+def sigmoid(array: Array) -> Array:
+    """1 / (1 + exp(-x))."""
     import numpy as np
 
     result: Array = 1.0 / (1.0 + np.exp(-array))
@@ -59,7 +60,7 @@ def _sigmoid(array: Array) -> Array:
 
 
 def _silu(array: Array) -> Array:
-    return array * _sigmoid(array)
+    return array * sigmoid(array)
 
 
 def _relu(array: Array) -> Array:
@@ -87,6 +88,31 @@ def _gelu_tanh(array: Array) -> Array:
     return result
 
 
+def gelu_slope(array: Array) -> Array:
+    """Derivative of x * cdf(x): cdf + x * pdf of the normal distribution."""
+    import math
+
+    import numpy as np
+
+    erf: Array = np.vectorize(math.erf, otypes=[float])(array / math.sqrt(2.0)).astype(array.dtype)
+    density = np.exp(-0.5 * array * array) / math.sqrt(2.0 * math.pi)
+    result: Array = 0.5 * (1.0 + erf) + array * density
+    return result
+
+
+def gelu_tanh_slope(array: Array) -> Array:
+    """Derivative of 0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3)."""
+    import math
+
+    import numpy as np
+
+    scale = math.sqrt(2.0 / math.pi)
+    bend = np.tanh(scale * (array + 0.044715 * array**3))
+    inner = scale * (1.0 + 3 * 0.044715 * array * array)
+    result: Array = 0.5 * (1.0 + bend) + 0.5 * array * (1.0 - bend * bend) * inner
+    return result
+
+
 def _cast(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
     wanted = str(operator.attributes["to"])
     # Values stay exact where int8 stands for a quantised activation, and where float64 stands for every format.
@@ -101,6 +127,14 @@ def _masked_fill(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ..
 
     x, mask = aligned(operator, arrays)
     return (np.where(mask, np.asarray(number(operator, "scalar"), dtype=x.dtype), x),)
+
+
+def _clamp(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """clamp(x): no less than the attribute `least` and no more than `most`, where they are given."""
+    import numpy as np
+
+    least, most = (float(number(operator, key, end)) for key, end in (("least", -np.inf), ("most", np.inf)))
+    return (np.clip(aligned(operator, arrays)[0], least, most),)
 
 
 def _where(operator: Operator, arrays: Sequence[Array]) -> tuple[Array, ...]:
@@ -149,16 +183,18 @@ SPECS: Final[Mapping[str, OperatorSpec]] = MappingProxyType(
         "rsqrt": _simd("rsqrt", _unary(_rsqrt), 0, 1, onnx="Reciprocal"),
         "sqrt": _simd("sqrt", _named("sqrt"), 0, 1),
         "exp": _simd("exp", _named("exp"), 0, 1),
+        "log": _simd("log", _named("log"), 0, 1),
         "tanh": _simd("tanh", _named("tanh"), 0, 1),
         "cos": _simd("cos", _named("cos"), 0, 1),
         "sin": _simd("sin", _named("sin"), 0, 1),
-        "sigmoid": _simd("sigmoid", _unary(_sigmoid), 0, 1),
+        "sigmoid": _simd("sigmoid", _unary(sigmoid), 0, 1),
         "silu": _simd("silu", _unary(_silu), 1, 1),
         "relu": _simd("relu", _unary(_relu), 1),
         # x * 0.5 * (1 + erf(x / sqrt 2)): three products and a sum around one tail function.
         "gelu": _simd("gelu", _unary(_gelu), 4, 1),
         "gelu_tanh": _simd("gelu_tanh", _unary(_gelu_tanh), 7, 1, onnx="Gelu", aten="gelu"),
         "cast": _simd("cast", _cast, 0, 1, attributes=("to",), aten="_to_copy"),
+        "clamp": _simd("clamp", _clamp, 2, onnx="Clip"),
         "masked_fill": _simd("masked_fill", _masked_fill, 1, operands=(2, 2), attributes=("scalar",), onnx="Where"),
         "where": _simd("where", _where, 1, operands=(2, 2), attributes=("scalar",)),
     }

@@ -30,6 +30,9 @@ class OperatorSpec:
     `whole`: labels that may neither be sharded nor cut into tiles, because a result needs the entire axis.
     `contraction`: how partial results over a sharded label that the output lacks combine across sockets; None: they
     do not, such a label must stay whole ("argmax": the index of the largest, which travels with its value).
+    `addressed`: labels that are found by index or made, and not gone through: no part of the iteration space.
+    `linear`: operands in which the result is linear: partial sums of one of them give partial sums of the result.
+    `routed`: labels that count tokens, and the one that counts their slots at the experts: cut tokens are in cut slots.
     `placed`: a label of which a socket's part must know where it begins: for parts, `numpy` reads the attributes
     `first` (index of the first element) and `count` (elements that are no padding). `gathers`: the first operand is
     read by index.
@@ -46,6 +49,9 @@ class OperatorSpec:
     whole: Callable[[Operator], tuple[str, ...]] = no_labels
     contraction: Literal["sum", "max", "argmax"] | None = None
     placed: Callable[[Operator], tuple[str, ...]] = no_labels
+    addressed: Callable[[Operator], tuple[str, ...]] = no_labels
+    linear: tuple[int, ...] = ()
+    routed: Callable[[Operator], tuple[tuple[str, ...], str]] | None = None
     gathers: bool = False
     operands: tuple[int, int] = (1, 1)  # fewest and most inputs
     attributes: tuple[str, ...] = ()  # attributes it needs

@@ -1,61 +1,69 @@
 """Direct: every participant sends to every other at once. One hop where all are neighbours.
 
-Shard j belongs to participant j. With n participants, each joined to each by a link of its own,
-reduce-scatter and all-gather take latency + size / (n bandwidth) each.
+With n participants, each joined to each by a link of its own, reduce-scatter, all-gather and all-to-all take
+latency + size / (n bandwidth) each, a broadcast latency + size / bandwidth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from rdusim.net.types import Topology, Transfer, TransferPlan, shard_sizes
-from rdusim.units import Bytes
+from rdusim.net.draft import plan
+from rdusim.net.types import Send, Steps, Topology, TransferPlan
 
 
-def reduce_scatter(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def reduce_scatter(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Everyone sends each shard to its owner, who adds them up."""
-    return TransferPlan(transfers=tuple(_scatter(participants, size)))
+    ranks = range(len(participants))
+    return plan(len(ranks), scattered(ranks, [(rank,) for rank in ranks]))
 
 
-def all_gather(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def all_gather(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Every owner sends its shard to everyone."""
-    return TransferPlan(transfers=tuple(_gather(participants, size, [()] * len(participants))))
+    ranks = range(len(participants))
+    return plan(len(ranks), gathered(ranks, [(rank,) for rank in ranks]))
 
 
-def all_reduce(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def all_reduce(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Reduce-scatter; an owner who has added up its shard sends it to everyone."""
-    scatter = list(_scatter(participants, size))
-    arrived: list[list[int]] = [[] for _ in participants]
-    for index, transfer in enumerate(scatter):
-        arrived[transfer.shards.start].append(index)
-    return TransferPlan(transfers=(*scatter, *_gather(participants, size, [tuple(after) for after in arrived])))
+    ranks = range(len(participants))
+    owned = [(rank,) for rank in ranks]
+    return plan(len(ranks), scattered(ranks, owned), gathered(ranks, owned))
 
 
-def _scatter(participants: tuple[int, ...], size: Bytes) -> Iterator[Transfer]:
-    sizes, count = shard_sizes(size, len(participants)), len(participants)
-    # Distance first: where links are shared, no target is then everyone's first.
-    for distance in range(1, count):
-        for rank, source in enumerate(participants):
-            shard = (rank + distance) % count
-            yield Transfer(
-                source=source,
-                target=participants[shard],
-                size=sizes[shard],
-                after=(),
-                shards=range(shard, shard + 1),
-                reduces=True,
-            )
+def all_to_all(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
+    """Everyone sends everyone what is for him."""
+    ranks = range(len(participants))
+    shards = [[(source * len(ranks) + target,) for target in ranks] for source in ranks]
+    return plan(len(ranks), exchanged(ranks, shards))
 
 
-def _gather(participants: tuple[int, ...], size: Bytes, after: Sequence[tuple[int, ...]]) -> Iterator[Transfer]:
-    sizes, count = shard_sizes(size, len(participants)), len(participants)
-    for distance in range(1, count):
-        for shard, source in enumerate(participants):
-            yield Transfer(
-                source=source,
-                target=participants[(shard + distance) % count],
-                size=sizes[shard],
-                after=after[shard],
-                shards=range(shard, shard + 1),
-                reduces=False,
-            )
+def broadcast(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
+    """The root sends everything to everyone."""
+    return plan(1, [[Send(0, rank, (0,), False) for rank in range(1, len(participants))]])
+
+
+def send_receive(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
+    """Everyone sends to the next, the last to the first: what stages of a pipeline that is full do."""
+    count = len(participants)
+    return plan(1, [[Send(rank, (rank + 1) % count, (rank,), False) for rank in range(count)]])
+
+
+def scattered(ranks: Sequence[int], owned: Sequence[Sequence[int]]) -> Steps:
+    """Reduce-scatter of some shards between some ranks: the one in place j ends with `owned[j]`."""
+    yield [Send(ranks[at], ranks[to], owned[to], True) for at, to in _pairs(len(ranks)) if owned[to]]
+
+
+def gathered(ranks: Sequence[int], owned: Sequence[Sequence[int]]) -> Steps:
+    """All-gather between some ranks: the one in place j begins with `owned[j]`."""
+    yield [Send(ranks[at], ranks[to], owned[at], False) for at, to in _pairs(len(ranks)) if owned[at]]
+
+
+def exchanged(ranks: Sequence[int], shards: Sequence[Sequence[Sequence[int]]]) -> Steps:
+    """All-to-all between some ranks: `shards[i][j]` go from the one in place i to that in place j."""
+    yield [Send(ranks[at], ranks[to], shards[at][to], False) for at, to in _pairs(len(ranks))]
+
+
+def _pairs(count: int) -> list[tuple[int, int]]:
+    """Everyone with everyone else. Distance first: where links are shared, no target is then everyone's first."""
+    return [(at, (at + distance) % count) for distance in range(1, count) for at in range(count)]

@@ -1,74 +1,81 @@
 """Recursive halving and doubling: log2 n steps to be added up and log2 n to be handed out.
 
-2 log2(n) latency + 2 (n - 1) / n size / bandwidth (Thakur, Rabenseifner, Gropp: Optimization of collective
+All-reduce: 2 log2(n) latency + 2 (n - 1) / n size / bandwidth (Thakur, Rabenseifner, Gropp: Optimization of collective
 communication operations in MPICH, 2005). With a number that is no power of two, the participants beyond the largest
-one within it first add theirs to a partner's, and are sent the result at the end.
+one within it first give theirs to a partner, and are sent the result at the end.
 """
 
 from __future__ import annotations
 
-from rdusim.net.types import Topology, Transfer, TransferPlan, shard_sizes
-from rdusim.units import Bytes
+from collections.abc import Sequence
+
+from rdusim.net.draft import plan
+from rdusim.net.types import Send, Steps, Topology, TransferPlan
 
 
-def all_reduce(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def all_reduce(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Halve: swap halves of what is left with the partner and add. Double: swap all there is, back the same way."""
-    count = 1 << (len(participants).bit_length() - 1)
-    plan = _Plan(participants, size, count)
-    held = [range(count)] * count
-    for extra in range(count, len(participants)):
-        plan.send(extra, extra - count, range(count), reduces=True)
-    distance = count // 2
+    count, owned = _core(len(participants))
+    all_shards = range(len(participants))
+    extras = range(count, len(participants))
+    return plan(
+        len(participants),
+        [[Send(extra, extra - count, all_shards, True) for extra in extras]],
+        _halve(owned),
+        _double(owned),
+        [[Send(extra - count, extra, all_shards, False) for extra in extras]],
+    )
+
+
+def reduce_scatter(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
+    """Halve; a partner sends an extra participant the shard that it has added up for it."""
+    count, owned = _core(len(participants))
+    all_shards = range(len(participants))
+    extras = range(count, len(participants))
+    return plan(
+        len(participants),
+        [[Send(extra, extra - count, all_shards, True) for extra in extras]],
+        _halve(owned),
+        [[Send(extra - count, extra, (extra,), False) for extra in extras]],
+    )
+
+
+def all_gather(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
+    """Double; a partner begins with its extra participant's shard too, and sends it all others at the end."""
+    count, owned = _core(len(participants))
+    extras = range(count, len(participants))
+    others = {extra: tuple(shard for shard in range(len(participants)) if shard != extra) for extra in extras}
+    return plan(
+        len(participants),
+        [[Send(extra, extra - count, (extra,), False) for extra in extras]],
+        _double(owned),
+        [[Send(extra - count, extra, others[extra], False) for extra in extras]],
+    )
+
+
+def _core(participants: int) -> tuple[int, list[tuple[int, ...]]]:
+    """The largest power of two within, and the shards that each of so many ranks owns, its extra's included."""
+    count = 1 << (participants.bit_length() - 1)
+    return count, [tuple(range(rank, participants, count)) for rank in range(count)]
+
+
+def _halve(owned: Sequence[tuple[int, ...]]) -> Steps:
+    """Each rank ends with the sum of what it owns."""
+    distance = len(owned) // 2
     while distance:
-        plan.step([(rank, rank ^ distance, _half(held[rank], rank & distance == 0)) for rank in range(count)], True)
-        held = [_half(shards, rank & distance > 0) for rank, shards in enumerate(held)]
+        yield [Send(rank, rank ^ distance, _of(owned, rank ^ distance, distance), True) for rank in range(len(owned))]
         distance //= 2
+
+
+def _double(owned: Sequence[tuple[int, ...]]) -> Steps:
+    """Each rank begins with what it owns."""
     distance = 1
-    while distance < count:
-        plan.step([(rank, rank ^ distance, held[rank]) for rank in range(count)], False)
-        held = [_both(held[rank], held[rank ^ distance]) for rank in range(count)]
+    while distance < len(owned):
+        yield [Send(rank, rank ^ distance, _of(owned, rank, distance), False) for rank in range(len(owned))]
         distance *= 2
-    for extra in range(count, len(participants)):
-        plan.send(extra - count, extra, range(count), reduces=False)
-    return TransferPlan(transfers=tuple(plan.transfers))
 
 
-def _half(shards: range, upper: bool) -> range:
-    middle = (shards.start + shards.stop) // 2
-    return range(middle, shards.stop) if upper else range(shards.start, middle)
-
-
-def _both(one: range, other: range) -> range:
-    return range(min(one.start, other.start), max(one.stop, other.stop))
-
-
-class _Plan:
-    """Transfers so far, and for each rank those that have brought it something: whatever it sends waits for them."""
-
-    def __init__(self, participants: tuple[int, ...], size: Bytes, shards: int) -> None:
-        self.transfers: list[Transfer] = []
-        self._participants, self._sizes = participants, shard_sizes(size, shards)
-        self._brought: list[tuple[int, ...]] = [()] * len(participants)
-
-    def step(self, sends: list[tuple[int, int, range]], reduces: bool) -> None:
-        """Transfers that pass each other: none waits for another of the same step."""
-        brought = list(self._brought)
-        for source, target, shards in sends:
-            self._append(source, target, shards, reduces, brought)
-        self._brought = brought
-
-    def send(self, source: int, target: int, shards: range, *, reduces: bool) -> None:
-        self.step([(source, target, shards)], reduces)
-
-    def _append(self, source: int, target: int, shards: range, reduces: bool, brought: list[tuple[int, ...]]) -> None:
-        brought[target] = (*self._brought[target], len(self.transfers))
-        self.transfers.append(
-            Transfer(
-                source=self._participants[source],
-                target=self._participants[target],
-                size=Bytes(sum(self._sizes[shards.start : shards.stop])),
-                after=self._brought[source],
-                shards=shards,
-                reduces=reduces,
-            )
-        )
+def _of(owned: Sequence[tuple[int, ...]], rank: int, block: int) -> tuple[int, ...]:
+    """Shards of all owners in the aligned block of ranks that `rank` is in."""
+    first = rank - rank % block
+    return tuple(shard for owner in range(first, first + block) for shard in owned[owner])

@@ -6,64 +6,61 @@ per participant (Patarasuk, Yuan: Bandwidth optimal all-reduce algorithms for cl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rdusim.net.draft import plan
 from rdusim.net.topology import routes
-from rdusim.net.types import Topology, Transfer, TransferPlan, shard_sizes
-from rdusim.units import Bytes
+from rdusim.net.types import Send, Steps, Topology, TransferPlan
 
 
-def reduce_scatter(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def reduce_scatter(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Shard j starts one ahead of its owner and collects once round; participant j ends with shard j."""
-    return TransferPlan(transfers=tuple(_round(participants, size, topology, ahead=1, reduces=True)))
+    ranks = ring_order(range(len(participants)), participants, topology)
+    return plan(len(ranks), scattered(ranks, [(rank,) for rank in ranks]))
 
 
-def all_gather(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def all_gather(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Shard j starts at participant j and is copied once round."""
-    return TransferPlan(transfers=tuple(_round(participants, size, topology, ahead=0, reduces=False)))
+    ranks = ring_order(range(len(participants)), participants, topology)
+    return plan(len(ranks), gathered(ranks, [(rank,) for rank in ranks]))
 
 
-def all_reduce(participants: tuple[int, ...], size: Bytes, topology: Topology) -> TransferPlan:
+def all_reduce(participants: tuple[int, ...], topology: Topology) -> TransferPlan:
     """Reduce-scatter, then all-gather by the same ring."""
-    scatter = _round(participants, size, topology, ahead=1, reduces=True)
-    gather = _round(participants, size, topology, ahead=0, reduces=False, first=len(scatter))
-    return TransferPlan(transfers=(*scatter, *gather))
+    ranks = ring_order(range(len(participants)), participants, topology)
+    owned = [(rank,) for rank in ranks]
+    return plan(len(ranks), scattered(ranks, owned), gathered(ranks, owned))
 
 
-def _round(
-    participants: tuple[int, ...], size: Bytes, topology: Topology, *, ahead: int, reduces: bool, first: int = 0
-) -> list[Transfer]:
-    """Every shard along all of the ring but one link, from the place `ahead` of its owner's.
+def scattered(ring: Sequence[int], owned: Sequence[Sequence[int]]) -> Steps:
+    """Reduce-scatter of some shards round a ring of ranks: the one in place j ends with `owned[j]`."""
+    return _round(ring, owned, ahead=1, reduces=True)
 
-    `first`: index of the first of these transfers in the plan; a shard's transfers stand one step apart in it, so that
-    each waits for the one that brought the shard here. Owners are ranked as in `participants`, not as in the ring.
-    """
-    ring = ring_order(participants, topology)
-    rank = {socket: place for place, socket in enumerate(participants)}
-    count, sizes = len(ring), shard_sizes(size, len(ring))
-    transfers = []
+
+def gathered(ring: Sequence[int], owned: Sequence[Sequence[int]]) -> Steps:
+    """All-gather round a ring of ranks: the one in place j begins with `owned[j]`."""
+    return _round(ring, owned, ahead=0, reduces=False)
+
+
+def _round(ring: Sequence[int], owned: Sequence[Sequence[int]], *, ahead: int, reduces: bool) -> Steps:
+    """Every owner's shards along all of the ring but one link, from the place `ahead` of its own."""
+    count = len(ring)
     for step in range(count - 1):
-        for place, owner in enumerate(ring):
-            at = place + ahead + step
-            shard = rank[owner]
-            index = first + step * count + place
-            transfers.append(
-                Transfer(
-                    source=ring[at % count],
-                    target=ring[(at + 1) % count],
-                    size=sizes[shard],
-                    after=(index - count,) if index >= count else (),
-                    shards=range(shard, shard + 1),
-                    reduces=reduces,
-                )
-            )
-    return transfers
+        yield [
+            Send(ring[(place + ahead + step) % count], ring[(place + ahead + step + 1) % count], shards, reduces)
+            for place, shards in enumerate(owned)
+            if shards
+        ]
 
 
-def ring_order(participants: tuple[int, ...], topology: Topology) -> tuple[int, ...]:
-    """Participants so that followers are near each other: always on to the nearest one left, of equals the first."""
+def ring_order(ranks: Sequence[int], participants: tuple[int, ...], topology: Topology) -> tuple[int, ...]:
+    """Ranks so that followers are near each other: always on to the nearest one left, of equals the first."""
     ways = routes(topology)
-    order, left = [participants[0]], list(participants[1:])
+    order, left = [ranks[0]], list(ranks[1:])
     while left:
-        nearest = min(left, key=lambda socket: len(ways[order[-1], socket]))
+        at = participants[order[-1]]
+        # A neighbour cannot be bettered: on a regular topology nobody looks further.
+        nearest = min(left, key=lambda rank: len(ways.path(at, participants[rank]) or ()))
         order.append(nearest)
         left.remove(nearest)
     return tuple(order)

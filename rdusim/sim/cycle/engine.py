@@ -8,6 +8,7 @@ from typing import Final
 from rdusim.arch.types import Arch
 from rdusim.errors import OptionError, Problem
 from rdusim.mapping.mesh import Mesh, mesh_of
+from rdusim.mapping.pieces import places_of
 from rdusim.mapping.types import Launch, MappedSection, Mapping, Orchestration, flows_of
 from rdusim.sim.cycle.build import build
 from rdusim.sim.cycle.record import Run, trace_of
@@ -31,7 +32,7 @@ def cycle(mapping: Mapping, arch: Arch) -> Trace:
     runs = []
     for entry in mapping.launches:
         mapped = mapping.sections[entry.section]
-        fabric = build(mapped, mapping.allocations, mesh, arch)
+        fabric = build(mapped, places_of(mapping, entry), mesh, arch)
         cycles = fabric.run(partial(stuck, fabric, mapped.section))
         runs.append(Run(mapped=mapped, entry=entry, fabric=fabric, cycles=cycles, launch=_launch(mapped, entry, arch)))
     return trace_of(runs, mapping, arch)

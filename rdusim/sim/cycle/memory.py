@@ -8,7 +8,7 @@ from math import ceil
 from typing import Final
 
 from rdusim.arch.types import MemoryTier, Socket
-from rdusim.sim.cycle.channel import OPENING, Access, Channel
+from rdusim.sim.cycle.channel import Access, Channel
 from rdusim.sim.cycle.clock import Clock
 from rdusim.timing import dram
 
@@ -51,7 +51,7 @@ class Outside:
 class Tier:
     """The channels of a memory. Addresses go round the channels in steps of `stride`, one request of an AGCU.
 
-    The latency of an idle memory is that of its parameter: opening a row is a part of it.
+    The latency of an idle memory is that of its parameter: opening a row and the bursts of a request are parts of it.
     """
 
     def __init__(self, tier: MemoryTier, socket: Socket, clock: Clock) -> None:
@@ -60,8 +60,9 @@ class Tier:
         bandwidth = tier.bandwidth / tier.channels / socket.clock
         self.channels = [Channel(tier.timing, bandwidth, socket.clock) for _ in range(tier.channels)]
         self.dies = socket.dies
-        opening = dram.to_cycles(tier.timing.row_cycle, socket.clock) * OPENING
-        self.latency = max(0, round(dram.latency(tier, socket.clock) - opening))
+        bursts = -(-socket.tile.agcu.request_size // tier.timing.burst)
+        own = dram.to_cycles(tier.timing.row_to_column, socket.clock) + bursts * self.channels[0].same_group
+        self.latency = max(0, round(dram.latency(tier, socket.clock) - own))
         self.read_bytes = 0
         self.written_bytes = 0
         self.first: int | None = None
@@ -78,9 +79,7 @@ class Tier:
         step, within = divmod(address, self.stride)
         turn, number = divmod(step, len(self.channels))
         local = turn * self.stride + within
-        row, bank = divmod(local // self.timing.row, self.timing.banks)
-        # Permutation-based interleaving (Zhang et al., MICRO 2000): streams a power of two apart meet in other banks.
-        bank = (bank ^ row) % self.timing.banks
+        bank, row = dram.place(self.timing, local)
         if written:
             self.written_bytes += size
         else:

@@ -77,6 +77,7 @@ def _section(run: Run, arch: Arch) -> SectionTiming:
     nearest = fabric.tiers[arch.socket.memory[0].name]
     return SectionTiming(
         name=run.mapped.section.name,
+        first=run.entry.first,
         repeats=times,
         cycles=Cycles(run.cycles * times + run.launch),
         execution_cycles=Cycles(run.cycles),
@@ -189,6 +190,8 @@ def _spans(runs: Sequence[Run], tiers: tuple[str, ...]) -> Spans:
         return names[name]
 
     for run in runs:
+        if run.entry.first:
+            continue
         section, offset = run.entry.section, run.offset
         rows.append((0.0, offset, number("launch", "launch"), section, Activity.LAUNCH, -1, 0.0))
         for stage in run.fabric.stages.values():
@@ -210,6 +213,7 @@ def _counters(runs: Sequence[Run]) -> Counters:
     rows = [
         (run.offset + cycle, float(tiles), names.setdefault(name, len(names)), run.entry.section)
         for run in runs
+        if not run.entry.first
         for cycle, name, tiles in run.fabric.levels
     ]
     columns = list(zip(*rows, strict=True)) or [()] * 4

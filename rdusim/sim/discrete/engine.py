@@ -14,6 +14,7 @@ import numpy as np
 
 from rdusim.arch.types import Arch
 from rdusim.kernel.events import Firings, fire
+from rdusim.mapping.pieces import places_of
 from rdusim.mapping.types import Launch, MappedSection, Mapping
 from rdusim.sim.causes import AGCU, COLLECTIVE, COMPUTE, LAUNCH
 from rdusim.sim.discrete.explain import critical_path, end_of, stalls
@@ -53,6 +54,7 @@ def discrete(mapping: Mapping, arch: Arch) -> Trace:
             of=run.executions,
         )
         for run, waited in zip(runs, order.waited, strict=True)
+        if not run.entry.first
     ]
     return Trace(
         engine="discrete",
@@ -71,7 +73,7 @@ def discrete(mapping: Mapping, arch: Arch) -> Trace:
 def _run(mapping: Mapping, entry: Launch, arch: Arch) -> _Run:
     mapped = mapping.sections[entry.section]
     executions = entry.times if entry.prefetch else 1
-    made = section_net(mapped, mapping.allocations, arch, executions)
+    made = section_net(mapped, places_of(mapping, entry), arch, executions)
     fired = fire(made.net)
     cycles, _ = end_of(made, fired)
     return _Run(entry=entry, mapped=mapped, made=made, fired=fired, cycles=cycles, executions=executions)
@@ -87,6 +89,7 @@ def _timing(run: _Run, waited: float, arch: Arch) -> SectionTiming:
     nearest = arch.socket.memory[0].name
     return SectionTiming(
         name=run.mapped.section.name,
+        first=run.entry.first,
         repeats=times,
         cycles=Cycles(run.cycles * starts + waited),
         execution_cycles=Cycles(run.cycles / run.executions),

@@ -43,9 +43,8 @@ def run_in_order(mapping: Mapping, executions: Sequence[float], arch: Arch) -> R
 
 def _starts(mapping: Mapping) -> Iterator[tuple[int, bool]]:
     """Launch entries in the order in which they really start, and whether each loads its program."""
-    group_of = {section: group for group, (sections, _) in enumerate(mapping.program.order) for section in sections}
     entries = mapping.launches
-    for _, members in groupby(range(len(entries)), lambda at: group_of[entries[at].section]):
+    for _, members in groupby(range(len(entries)), lambda at: entries[at].group):
         group = list(members)
         for turn in range(max(_turns(entries[number]) for number in group)):
             for number in group:

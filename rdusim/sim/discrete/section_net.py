@@ -15,6 +15,7 @@ from rdusim.kernel.actors import Actor, Channel, Exclusive, Use
 from rdusim.mapping.needs import needs
 from rdusim.mapping.types import Allocation, MappedSection
 from rdusim.program.types import MemoryStream, Stage, Stream
+from rdusim.sim.access import efficiency_of
 from rdusim.sim.alone import comes_whole, loop_copies, memory_time, operand_tail, slowest_stage, stage_times
 from rdusim.sim.causes import AGCU, COLLECTIVE, COMPUTE, FILL
 from rdusim.sim.discrete.resources import Door, memory_latency, share
@@ -22,7 +23,6 @@ from rdusim.sim.discrete.transfers import transfers
 from rdusim.sim.discrete.types import Move, SectionNet, Wait
 from rdusim.sim.trace import Reason
 from rdusim.timing import dram, rdn, tln
-from rdusim.units import Bytes
 
 
 def section_net(
@@ -174,8 +174,8 @@ class _Builder:
 
     def _tier_rate(self, stream: MemoryStream, tier: MemoryTier) -> float:
         """Bytes per cycle of the tier for a stream's pattern; what turning the bus costs is paid when it turns."""
-        contiguous = stream.contiguous if stream.gathered else Bytes(max(stream.contiguous, tier.timing.row))
-        return dram.bytes_per_cycle(tier, self.arch.socket.clock, contiguous, 0.0)
+        share = efficiency_of(stream, self.section, tier, 0.0).total
+        return tier.bandwidth * share / self.arch.socket.clock
 
     def _moves(self, stream: MemoryStream, written: bool) -> list[Move]:
         """An actor for each AGCU, which serves first what is needed first."""
@@ -185,7 +185,7 @@ class _Builder:
         socket, share = self.arch.socket, door.bytes / stream.tile_bytes
         tier, route = self.memory[self.tiers[stream.name]], self.mapped.routes[stream.name]
         window = socket.tile.agcu.outstanding_requests * socket.tile.agcu.request_size
-        batch = tier.timing.row * tier.timing.banks * tier.channels
+        batch = tier.timing.batch * tier.channels
         chunks = max(1, ceil(door.bytes / min(window, batch)))
         chunk = door.bytes / chunks
         memory = socket.tile.pmu
@@ -237,6 +237,8 @@ class _Builder:
         tail = operand_tail(load, stage, self.made.times[stage.name], self.arch) if load.tiles == 1 else 0.0
         copies = loop_copies(self.section, self.arch.socket.sram) if load.prefetch >= load.bytes else 1
         for move in self._moves(load, False):
+            if load.after:
+                self._asked(move)
             held = int(load.prefetch * move.chunks // load.tile_bytes)
             if load.tiles == 1:
                 if comes_whole(load, stage):
@@ -253,6 +255,21 @@ class _Builder:
             else:
                 self._part(move, fires, move.tail)
                 self._room(move, done, held - held % move.chunks, at_start=False)
+
+    def _asked(self, move: Move) -> None:
+        """What is gathered by indices that a stage makes cannot be asked for before."""
+        stage = self.stages[move.stream.after]
+        done, hops = self.made.dones[stage.name], self.mapped.routes[move.stream.name].hops
+        _, _, give, give_block = _rates(move.stream.tiles, self._firings(done))
+        channel = Channel(
+            name=f"indices for {move.stream.name}",
+            source=done,
+            target=move.actor,
+            delay=self._fill(stage) + float(rdn.latency(hops, self.arch.socket.tile.rdn)),
+            give=give * move.chunks,
+            give_block=give_block,
+        )
+        self._channel(channel, Reason.INPUT, stage.name)
 
     def _part(self, move: Move, target: int, delay: float) -> None:
         """The stage needs all chunks of a part."""

@@ -19,6 +19,8 @@ from rdusim.sim.functional.parts import part_of, whole_of
 from rdusim.sim.functional.section import SectionRun
 from rdusim.sim.functional.storage import Array, Box
 
+RESULTS = (Role.OUTPUT, Role.KV_CACHE, Role.GRADIENT, Role.WEIGHT, Role.OPTIMIZER)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -108,12 +110,13 @@ class _Execution:
             self.kept[tensor][rank][box] = values
 
     def _results(self) -> dict[str, Array]:
-        """Outputs and new cache entries, as memory holds them at the end."""
+        """Outputs, new cache entries, gradients, and what was updated in place, as memory holds them at the end."""
+        into = {out: place for block in self.full.blocks for out, place in block.updated.items()}
         found: dict[str, Array] = {}
         for tensor in self.full.producer:
-            if self.full.tensors[tensor].role not in (Role.OUTPUT, Role.KV_CACHE):
+            if self.full.tensors[tensor].role not in RESULTS:
                 continue
-            now, shape = self._now(tensor), self.full.tensors[tensor].shape
+            now, shape = into.get(tensor, self._now(tensor)), self.full.tensors[tensor].shape
             if not self.memories[0].holds(now):
                 continue  # an append in place: its entries are written by their own names
             repeats = range(self.memories[0].repeats(now))

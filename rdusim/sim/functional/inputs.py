@@ -9,7 +9,7 @@ import numpy as np
 
 from rdusim.graph.evaluate import input_shapes
 from rdusim.graph.ops import SPECS
-from rdusim.graph.types import OperatorGraph
+from rdusim.graph.types import OperatorGraph, Role
 from rdusim.sim.functional.storage import Array
 
 SPREAD = 0.3  # standard deviation: large enough that every part of a layer changes the result
@@ -31,7 +31,9 @@ def random_inputs(graph: OperatorGraph, known: Mapping[str, Array], seed: int) -
         elif kind == "bool":
             found[name] = rng.integers(0, 2, size=shape).astype(bool)
         else:
-            found[name] = rng.normal(size=shape) * SPREAD
+            values = rng.normal(size=shape) * SPREAD
+            # Some of an optimizer's state are means of squares.
+            found[name] = np.abs(values) if graph.tensors[name].role is Role.OPTIMIZER else values
     return found
 
 
@@ -41,7 +43,7 @@ def _limits(graph: OperatorGraph) -> dict[str, int]:
     for operator in reversed(graph.operators):
         spec = SPECS[operator.kind]
         if spec.gathers:
-            table, index = operator.inputs
+            table, index = operator.inputs[0], operator.inputs[-1]
             labels = spec.placed(operator) or table.dims
             _least(limits, [index.tensor], prod(operator.dims[label] for label in labels))
         elif operator.outputs[0].tensor in limits:

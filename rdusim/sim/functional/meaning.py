@@ -26,10 +26,11 @@ class Meaning:
         """Results of a tile: `arrays` are the operands' parts, `ranges` the labels' parts of what the socket holds."""
         attributes = dict(operator.attributes)
         for label in SPECS[operator.kind].placed(operator):
-            if label in self.cuts(operator):
-                first = self.places(operator, rank)[label] * operator.dims[label]
-                whole = self._full.by_name[operator.name].dims[label]
-                attributes |= {"first": first, "count": max(0, min(operator.dims[label], whole - first))}
+            start, end = ranges[label]
+            if label in self.cuts(operator) or start > 0:
+                part = self.places(operator, rank)[label] if label in self.cuts(operator) else 0
+                first, whole = part * operator.dims[label] + start, self._full.by_name[operator.name].dims[label]
+                attributes |= {"first": first, "count": max(0, min(end - start, whole - first))}
         if operator.attributes.get("banded"):
             query = str(operator.attributes["query"])
             attributes["behind"] = operator.dims[query] - ranges[query][1]

@@ -22,10 +22,11 @@ class Memory:
         self._graph, self._allocations = graph, mapping.allocations
         self._sizes = {buffer.name: int(buffer.size) for buffer in mapping.program.buffers}
         self._tiers: dict[str, Storage] = {}
-        for tier in {place.tier for place in mapping.allocations.values()}:
-            places = [place for place in mapping.allocations.values() if place.tier == tier]
+        pieces = [piece for place in mapping.allocations.values() for piece in place.pieces]
+        for tier in {piece.tier for piece in pieces}:
+            places = [piece for piece in pieces if piece.tier == tier]
             grain = gcd(*(int(place.offset) for place in places), *(self._element(place.buffer) for place in places))
-            size = max(int(place.offset) + self._sizes[place.buffer] for place in places)
+            size = max(int(place.offset) + int(place.size) for place in places)
             self._tiers[tier] = Storage(size, grain)
 
     def holds(self, tensor: str) -> bool:
@@ -44,9 +45,10 @@ class Memory:
         storage.write(address, self._graph.tensors[tensor].shape, self._element(tensor), box, values)
 
     def _place(self, tensor: str, repeat: int) -> tuple[Storage, int]:
-        place = self._allocations[tensor]
-        own = repeat if self.repeats(tensor) > 1 else 0
-        return self._tiers[place.tier], int(place.offset) + own * int(self._graph.tensors[tensor].bytes)
+        own = repeat % self.repeats(tensor)
+        piece = next(each for each in reversed(self._allocations[tensor].pieces) if each.first <= own)
+        address = int(piece.offset) + (own - piece.first) * int(self._graph.tensors[tensor].bytes)
+        return self._tiers[piece.tier], address
 
     def _element(self, tensor: str) -> int:
         return size_of(self._graph.tensors[tensor].dtype)

@@ -13,8 +13,9 @@ from math import gcd
 from rdusim.arch.types import Arch
 from rdusim.dtypes import size_of
 from rdusim.errors import DeadlockError, Problem
-from rdusim.graph.types import Compute, Operator, OperatorGraph
+from rdusim.graph.types import Compute, Operand, Operator, OperatorGraph
 from rdusim.mapping.types import MappedSection
+from rdusim.net.place import groups_of
 from rdusim.program.types import MemoryStream, Stage, Stream
 from rdusim.sim.functional import loops as of
 from rdusim.sim.functional.buffer import Buffer, addresses, given
@@ -56,8 +57,7 @@ class SectionRun:
         self._place(mapped)
         self.into = {name: self._reaching(name) for name in self.stages}
         self.gathered = {
-            name: {load.buffer: repeat for load in self.section.loads if load.gathered and load.stage == name}
-            for name in self.stages
+            name: {load.buffer: self._part(load.buffer) for load in self._gathering(name)} for name in self.stages
         }
 
     @property
@@ -84,13 +84,28 @@ class SectionRun:
             if load.gathered:
                 continue
             buffer = self.loads[load.name]
-            source = self.carried.get(load.buffer, load.buffer)
+            source, part = self._source(load.buffer)
             while buffer.written < buffer.tiles and buffer.has_room():
                 box = buffer.boxes[buffer.written]
-                buffer.put([memory.read(source, self.repeat, box) for memory in self.memories])
+                buffer.put([memory.read(source, part, box) for memory in self.memories])
                 self.moved += 1
                 progress = True
         return progress
+
+    def _source(self, buffer: str) -> tuple[str, int]:
+        """Where a load finds what it names, and which part of it this repeat has."""
+        if (stored := self.carried.get(buffer)) is not None:
+            return stored, self.section.repeats - self.repeat
+        return buffer, self._part(buffer)
+
+    def _part(self, buffer: str) -> int:
+        """What passes from repeat to repeat may have two parts, which take turns; the last repeat has the first."""
+        if buffer in self.section.carried:
+            return self.section.repeats - 1 - self.repeat
+        return self.section.own(self.repeat)
+
+    def _gathering(self, stage: str) -> list[MemoryStream]:
+        return [load for load in self.section.loads if load.gathered and load.stage == stage]
 
     def _can_fire(self, stage: Stage) -> bool:
         firing = self.fired[stage.name]
@@ -109,8 +124,8 @@ class SectionRun:
         for store in self.section.stores:
             if store.stage == stage.name:
                 for memory, mine in zip(self.memories, made, strict=True):
-                    array, box = mine[store.buffer]
-                    memory.write(store.buffer, self.repeat, box, array)
+                    array, box = mine[store.tensor or store.buffer]
+                    memory.write(store.buffer, self._part(store.buffer), box, array)
                 self.moved += 1
         for rank, mine in enumerate(made):
             for tensor, (array, box) in mine.items():
@@ -142,7 +157,7 @@ class SectionRun:
                 results = [reader.run(operator, ranges) for reader in readers]
             for reader, mine, arrays in zip(readers, made, results, strict=True):
                 for operand, array in zip(operator.outputs, arrays, strict=True):
-                    box = tuple(slice(*ranges[label]) for label in operand.dims)
+                    box = _box(operator, operand, ranges, array)
                     mine[operand.tensor] = array, box
                     reader.keep(operand.tensor, array, box)
         return made
@@ -152,8 +167,14 @@ class SectionRun:
     ) -> list[tuple[Array, ...]]:
         assert stage.collective is not None
         plan = plan_of(stage.collective, self.arch)
-        self.transfers += len(plan.transfers)
-        return carry_out(operator, plan, [tuple(reader.operands(operator, ranges)) for reader in readers])
+        sent = [tuple(reader.operands(operator, ranges)) for reader in readers]
+        results = list(sent)
+        for group in groups_of(stage.collective.participants, stage.collective.stride, len(readers)):
+            self.transfers += len(plan.transfers)
+            made = carry_out(operator, plan, [sent[rank] for rank in group])
+            for rank, arrays in zip(group, made, strict=True):
+                results[rank] = arrays
+        return results
 
     def _reader(self, stage: Stage, firing: int, rank: int) -> Reader:
         by_tensor: dict[str, list[Buffer]] = {}
@@ -239,3 +260,13 @@ class SectionRun:
                 + (f" for {', '.join(lacks)}" if lacks else "")
                 + (f" for room in {', '.join(full)}" if full else "")
             )
+
+
+def _box(operator: Operator, operand: Operand, ranges: Ranges, array: Array) -> Box:
+    """Where in its tensor a result lies. An axis that a collective scatters is never cut into tiles: a part is all."""
+    scattered = operator.attributes.get("scattered", ())
+    assert isinstance(scattered, tuple)
+    return tuple(
+        slice(0, extent) if label in scattered else slice(*ranges[label])
+        for label, extent in zip(operand.dims, array.shape, strict=True)
+    )

@@ -7,6 +7,7 @@ the chunk behind. Transfers between chunks run beside the work of both ranks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from rdusim.sim.microbatch.types import ChunkTimes, Pass, Pipeline, PipelineRun, Task
 from rdusim.units import Seconds
@@ -16,7 +17,8 @@ def run(pipeline: Pipeline, orders: Sequence[Sequence[Task]], times: ChunkTimes)
     """Times of all tasks. Raises ValueError for orders that wait for each other."""
     ended: dict[Task, float] = {}
     clock, at = [0.0] * pipeline.ranks, [0] * pipeline.ranks
-    busy, open_, held = [0.0] * pipeline.ranks, [0] * pipeline.ranks, [0] * pipeline.ranks
+    busy = [0.0] * pipeline.ranks
+    last = {(task.kind, task.chunk): task for order in orders for task in order}
     moved = True
     while moved:
         moved = False
@@ -26,22 +28,26 @@ def run(pipeline: Pipeline, orders: Sequence[Sequence[Task]], times: ChunkTimes)
                 ready = _ready(task, ended, pipeline, times)
                 if ready is None:
                     break
-                forward = task.kind is Pass.FORWARD
-                taken = (times.forward if forward else times.backward)[task.chunk]
+                taken = times.of(task.kind, task.chunk, last=last[task.kind, task.chunk] == task)
                 clock[rank] = ended[task] = max(clock[rank], ready) + taken
                 busy[rank] += taken
-                open_[rank] += 1 if forward else -1
-                held[rank] = max(held[rank], open_[rank])
                 at[rank] += 1
                 moved = True
     if any(done < len(order) for done, order in zip(at, orders, strict=True)):
         raise ValueError("tasks of a pipeline schedule wait for each other")
-    last = pipeline.ranks * pipeline.chunks - 1
+    end = pipeline.ranks * pipeline.chunks - 1
     return PipelineRun(
         seconds=Seconds(max(ended.values())),
-        first=Seconds(ended[Task(Pass.FORWARD, last, 0)]),
+        first=Seconds(ended[Task(Pass.FORWARD, end, 0)]),
         busy=tuple(busy),
-        held=tuple(held),
+        held=most_held(orders),
+    )
+
+
+def most_held(orders: Sequence[Sequence[Task]]) -> tuple[int, ...]:
+    """By rank, the most tasks whose way back is open at the same time: it depends on the order alone."""
+    return tuple(
+        max(accumulate((1 if task.kind is Pass.FORWARD else -1 for task in order), initial=0)) for order in orders
     )
 
 
@@ -55,7 +61,7 @@ def _ready(task: Task, ended: dict[Task, float], pipeline: Pipeline, times: Chun
     else:
         needed.append((Task(Pass.FORWARD, chunk, batch), 0.0))
         if chunk + 1 < pipeline.ranks * pipeline.chunks:
-            needed.append((Task(Pass.BACKWARD, chunk + 1, batch), times.transfer[chunk]))
+            needed.append((Task(Pass.BACKWARD, chunk + 1, batch), times.back(chunk)))
     if any(before not in ended for before, _ in needed):
         return None
     return max((ended[before] + way for before, way in needed), default=0.0)

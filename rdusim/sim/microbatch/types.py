@@ -40,11 +40,28 @@ Schedule: TypeAlias = Callable[[Pipeline], tuple[tuple[Task, ...], ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkTimes:
-    """Seconds of one micro-batch, by chunk; `transfer[c]` from chunk c to c + 1, and back."""
+    """Seconds of one micro-batch, by chunk; `transfer[c]` from chunk c to c + 1, and back (or `transfer_back[c]`).
+
+    `last_forward`, `last_backward`: of the last task of a chunk in its rank's order, where that one takes longer.
+    """
 
     forward: Sequence[float]
     backward: Sequence[float]
     transfer: Sequence[float]
+    transfer_back: Sequence[float] | None = None
+    last_forward: Sequence[float] | None = None
+    last_backward: Sequence[float] | None = None
+
+    def of(self, kind: Pass, chunk: int, *, last: bool) -> float:
+        """Seconds of a task."""
+        usual, final = (
+            (self.forward, self.last_forward) if kind is Pass.FORWARD else (self.backward, self.last_backward)
+        )
+        return (final if last and final is not None else usual)[chunk]
+
+    def back(self, chunk: int) -> float:
+        """Seconds of the way from the chunk behind `chunk` to it."""
+        return (self.transfer if self.transfer_back is None else self.transfer_back)[chunk]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
