@@ -30,9 +30,9 @@ FOUND: Final = 1  # exit code: a limit is broken
 def command(names: tuple[str, ...], as_json: bool, output: Path | None, update: Path | None) -> int:
     """Predict published results, and print the errors; exit code 1 if an accepted limit is broken.
 
-    Sets: published (all of them), machine, intensity, fusion, kernels, decoder, generation; and engines, which compares
-    the engines with each other on every microbenchmark and every shipped model; and dram, which compares the closed
-    form of a memory's efficiency with its commands.
+    Sets: published (all of them), machine, intensity, fusion, kernels, decoder, generation, coe, gpu; and engines,
+    which compares the engines with each other on every microbenchmark and every shipped model; and dram, which compares
+    the closed form of a memory's efficiency with its commands.
     """
     check_writable(output, "--output")
     check_writable(update, "--update")

@@ -16,11 +16,11 @@ from rdusim.pipeline.rdu_costs import RduCosts
 from rdusim.pipeline.request import RunRequest
 from rdusim.pipeline.scenario import COE
 from rdusim.pipeline.scenario_load import draw_requests
-from rdusim.pipeline.scenario_options import experts_of, near_bytes
+from rdusim.pipeline.scenario_options import coe_settings, experts_of, near_bytes
 from rdusim.pipeline.scenario_types import Machine, Scenario
 from rdusim.pipeline.step_store import StepStore, default_folder
 from rdusim.report.serving import NodeUse
-from rdusim.serve.coe import Grouping, NodeMemory, footprint, nodes_needed
+from rdusim.serve.coe import Grouping, NodeMemory, footprint, kv_need, nodes_needed
 from rdusim.serve.costs import Table
 from rdusim.serve.expert_cache import POLICIES, ExpertCache
 from rdusim.serve.kv_cache import KvMemory
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Observe = Callable[[str], None]
-_AFFINITY: Final = "affinity"
+AFFINITY: Final = "affinity"
 
 
 class NodeCosts(StepCosts, Protocol):
@@ -65,6 +65,8 @@ def deploy(scenario: Scenario, *, seed: int | None = None, observe: Observe | No
     requests, think = draw_requests(scenario, seed)
     costs, near, sockets, store = node_costs(machine, _models(scenario), observe)
     region, kv, memory = _memory(scenario, experts, costs, near)
+    if scenario.scheduler.name == COE and kv is not None:
+        _check_kv(scenario, requests, experts, kv)
     table = few_points(costs, spans(scenario, requests), cheap=is_gpu(machine))
     store.save()
     return Deployment(
@@ -200,9 +202,20 @@ def _check_sizes(scenario: Scenario, experts: tuple[Expert, ...], region: Bytes)
         raise ServeError(*problems)
 
 
+def _check_kv(scenario: Scenario, requests: Requests, experts: tuple[Expert, ...], kv: KvMemory) -> None:
+    """What a batch of the composition holds at once stays in the nearest tier: nothing is spilled or put off."""
+    if (needed := kv_need(requests, experts, coe_settings(scenario))) <= kv.near:
+        return
+    room = show(kv.near, "size")
+    message = f"the longest batch takes {show(needed, 'size')} of KV cache, the nearest tier has {room} for it"
+    mib = -(-needed // 2**20)
+    hint = f"near: {mib} MiB, a smaller scheduler.batch, grouping: pairs, or scheduler continuous, which lets them wait"
+    raise ServeError(Problem(message=message, file=str(scenario.file), field="kv.near", hint=hint))
+
+
 def _check_home(scenario: Scenario, experts: tuple[Expert, ...], node: NodeMemory) -> None:
     """Experts live somewhere: with affinity each on one node, else all on every node."""
-    held = scenario.nodes if scenario.dispatcher == _AFFINITY else 1
+    held = scenario.nodes if scenario.dispatcher == AFFINITY else 1
     if (needed := nodes_needed(node, experts)) > held:
         total = show(sum(expert.weight_bytes for expert in experts), "size")
         room = show(max(node.store, node.region), "size")

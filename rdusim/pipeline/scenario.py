@@ -86,7 +86,8 @@ def _read(top: Group, path: Path) -> Scenario:
         top.wrong("schema", f"{schema!r} is not a schema", f"the first key is 'schema: {SCHEMA}'")
         top.document.check()
     top.need("experts")
-    region, kv = _region(top), _kv(top)
+    scheduler = _scheduler(top)
+    region, kv = _region(top), _kv(top, scheduler.name)
     if kv is not None and kv.near is None and region.size is None:
         top.group("kv", _names(KvEntry)).wrong(
             "near", "cannot be the rest: so is hbm.experts", "give one of them a size"
@@ -107,7 +108,7 @@ def _read(top: Group, path: Path) -> Scenario:
         arrivals=arrivals,
         lengths=lengths,
         trace=trace,
-        scheduler=_scheduler(top),
+        scheduler=scheduler,
         slo=_slo(top),
         prices=_prices(top),
         seed=top.whole("seed", 0, least=0),
@@ -237,10 +238,14 @@ def _region(top: Group) -> ExpertRegion:
     )
 
 
-def _kv(top: Group) -> KvEntry | None:
+def _kv(top: Group, scheduler: str) -> KvEntry | None:
     if "kv" not in top:
         return None
     group = top.group("kv", _names(KvEntry))
+    for key in ("far", "block_tokens", "admission"):
+        if scheduler == COE and key in group:
+            hint = f"leave it out, or scheduler {', '.join(SCHEDULERS)}"
+            group.wrong(key, "scheduler 'coe' keeps the KV cache of what runs at once in the nearest tier", hint)
     return KvEntry(
         near=cast("Bytes | None", group.size("near", None, rest=True)),
         far=group.size("far", Bytes(0)),

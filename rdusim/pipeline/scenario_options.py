@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rdusim.errors import Problem, ServeError
+from rdusim.pipeline.model_sizes import kv_bytes_per_token
 from rdusim.pipeline.scenario_types import Scenario
 from rdusim.serve.coe import CoeSettings
 from rdusim.serve.kv_cache import KvMemory
@@ -48,7 +49,11 @@ def near_bytes(scenario: Scenario, capacity: Bytes, router: Bytes) -> tuple[Byte
 
 def coe_settings(scenario: Scenario) -> CoeSettings:
     """Of the scheduler `coe`."""
-    entry = scenario.scheduler
+    entry, kv = scenario.scheduler, {}
+    if scenario.kv is not None:
+        router = (scenario.router.model,) if scenario.router.model is not None else ()
+        models = dict.fromkeys((*(each.model for each in scenario.experts), *router))
+        kv = {model: kv_bytes_per_token(model, scenario.machine.dtype) for model in models}
     return CoeSettings(
         batch=entry.batch,
         grouping=entry.grouping,
@@ -58,6 +63,7 @@ def coe_settings(scenario: Scenario) -> CoeSettings:
         patience=entry.patience,
         warm=scenario.region.warm,
         network=scenario.network,
+        kv_per_token=kv,
     )
 
 

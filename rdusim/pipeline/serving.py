@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from rdusim.errors import OptionError, Problem
-from rdusim.pipeline.deployment import Deployment, Observe, deploy, with_nodes
+from rdusim.pipeline.deployment import AFFINITY, Deployment, Observe, deploy, with_nodes
 from rdusim.pipeline.footprint_curves import footprint_curves
 from rdusim.pipeline.scenario import COE
 from rdusim.pipeline.scenario_options import coe_settings, serve_options
@@ -26,6 +26,7 @@ MAX_RATE: Final = "max-rate"
 MIN_NODES: Final = "min-nodes"
 WANTED: Final = (MAX_RATE, MIN_NODES)
 _RANGE: Final = 1000.0  # rates from a thousandth of the scenario's to a thousand times it
+_TAKE_TURNS: Final = ("continuous", "chunked")
 Progress = Callable[[float], None]
 
 
@@ -156,16 +157,33 @@ def _report(
         wanted=find,
         found=found,
         footprint=tuple(curves),
-        notes=(*interrupted, *(note for note in result.notes if not result.partial), *_notes(deployment)),
+        notes=(*interrupted, *(note for note in result.notes if not result.partial), *_notes(deployment, result)),
     )
 
 
-def _notes(deployment: Deployment) -> list[str]:
+def _notes(deployment: Deployment, result: ServeResult) -> list[str]:
     """What an answer takes for granted."""
+    scenario, several = deployment.scenario, len(deployment.experts) > 1
+    name, notes = scenario.scheduler.name, []
     shapes = {expert.shape for expert in deployment.experts}
-    if deployment.kv is not None and len(shapes) > 1:
-        return ["KV of every expert is counted with the largest bytes per token among them"]
-    return []
+    if name != COE and deployment.kv is not None and len(shapes) > 1:
+        notes.append("KV of every expert is counted with the largest bytes per token among them")
+    if name in _TAKE_TURNS and several:
+        notes.append(
+            f"scheduler {name!r}: a running batch is of one expert, others wait for their turn even if they are in"
+            " near memory; a runtime that mixes them would be faster"
+        )
+    if scenario.nodes > 1 and scenario.dispatcher == AFFINITY and several:
+        notes.append(
+            "dispatcher 'affinity' knows how often each expert will be asked for, over all requests; one that has to"
+            " guess needs as many nodes or more"
+        )
+    if result.occupancy.kv_far_bytes.any():
+        notes.append(
+            "KV cache went to the far tier, which prompts enter as soon as the near one is full; to wait instead"
+            " ('kv.far: 0 B') can be faster"
+        )
+    return notes
 
 
 def _asked(deployment: Deployment, seed: int) -> Asked:

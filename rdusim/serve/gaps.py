@@ -54,5 +54,3 @@ class Gaps:
         places.append(self.count - same)
         gaps.append(gap)
         self.count += not same
-
-

@@ -96,5 +96,3 @@ def line_through(knots: Sequence[float], values: Sequence[float]) -> Line:
         for left, right, low, high in zip(knots, knots[1:], values, values[1:], strict=False)
     ]
     return Line(list(knots), list(values), [*slopes, slopes[-1] if slopes else 0.0])
-
-

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rdusim.arch.load import load_arch
 from rdusim.errors import RdusimError
 from rdusim.pipeline.cost_tables import Span, few_points
 from rdusim.pipeline.model_sizes import kv_bytes_per_token, weight_bytes
@@ -23,6 +24,7 @@ from rdusim.report.serving_timeline import serving_timeline
 from rdusim.serve.costs import Constant
 from rdusim.serve.slo import parse_slo
 from rdusim.serve.types import Cause
+from rdusim.timing.dram import efficiency
 from rdusim.units import Bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,7 +161,9 @@ def test_a_copy_runs_on_all_sockets_at_once_and_the_slower_end_rules() -> None:
     costs = RduCosts(RunRequest(model="", arch="sn40l", sockets=8), {"expert": "llama-2-7b"})
     size = weight_bytes("llama-2-7b")
     assert size == 13_476_831_232
-    rate = 8 * 200e9 * (1 - 350 / 7800) * 0.654
+    ddr = next(tier for tier in load_arch("sn40l").socket.memory if tier.name == "ddr")
+    rate = 8 * 200e9 * efficiency(ddr, ddr.timing.row, 0.0).total * 0.657
+    assert isclose(rate, 1e12, rel_tol=0.01)  # "over 1 TB/s"
     assert isclose(costs.copy_bandwidth("ddr", "hbm"), rate)
     assert isclose(costs.switch(size, "ddr", "hbm"), size / rate + 600e-9 + 800e-9)
     assert isclose(costs.copy_bandwidth("host", "hbm"), 8 * 25e9)

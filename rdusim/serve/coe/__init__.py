@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rdusim.serve.coe.footprint import Footprint, NodeMemory, footprint, nodes_needed
+from rdusim.serve.coe.kv_need import kv_need
 from rdusim.serve.coe.latency import CoeLatency, CurvePoint, coe_latency, latency_curve
 from rdusim.serve.coe.run import serve_coe
 from rdusim.serve.coe.types import CoeSettings, Grouping
@@ -16,6 +17,7 @@ __all__ = [
     "NodeMemory",
     "coe_latency",
     "footprint",
+    "kv_need",
     "latency_curve",
     "nodes_needed",
     "serve_coe",

@@ -53,11 +53,19 @@ class Node:
         self._queued = queued
         self._settings = settings
         self._record = record
+        self._kv = [float(settings.kv_per_token.get(shape, 0)) for shape in self.shapes]
+        # A router that writes one token only reads: its prefill leaves no cache behind.
+        writes = settings.router is not None and settings.router_tokens > 1
+        self._router_kv = float(settings.kv_per_token.get(settings.router or "", 0)) if writes else 0.0
         self._told = told  # the queue already holds all that will come
 
     def route(self, requests: Sequence[int]) -> None:
         """The router on one batch; after it, the experts are known."""
         seconds = self._prices.route(len(requests), max(self._prompt[request] for request in requests))
+        if self._router_kv:
+            tokens = sum(self._prompt[request] + self._settings.router_tokens for request in requests)
+            kv = self._router_kv * tokens
+            self._record.changed(self.now, self._number, len(self.cache.resident), len(requests), kv)
         scheduled, route = self._record.scheduled, self._record.route
         for request in requests:
             scheduled[request] = self.now
@@ -86,7 +94,8 @@ class Node:
         prefill = self._prices.prefill(shape, size, max(prompts))
         sums = self._prices.sums(shape, size, context + longest)
         decode = sums[context + longest - 1] - sums[context]
-        self._record.changed(self.now, self._number, len(self.cache.resident), size)
+        kv = self._kv[group.expert] * (sum(prompts) + sum(outputs))
+        self._record.changed(self.now, self._number, len(self.cache.resident), size, kv)
         together: Beside | None = None
         fits = following is not None and self.cache.fits(following.expert, (group.expert,))
         if following is not None and fits:

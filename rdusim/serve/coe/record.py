@@ -39,6 +39,7 @@ class _Changes(NamedTuple):
     node: array[int]
     resident: array[int]
     running: array[int]
+    kv: array[float]
 
 
 class Record:
@@ -54,7 +55,7 @@ class Record:
         self.switch = _empty(requests)
         self.compute = _empty(requests)
         self._copies = _Copies(array("d"), array("d"), array("q"), array("q"), array("q"), array("d"))
-        self._changes = _Changes(array("d"), array("q"), array("q"), array("q"))
+        self._changes = _Changes(array("d"), array("q"), array("q"), array("q"), array("d"))
         self.done = 0
 
     def copied(self, begin: float, end: float, node: int, expert: int, evicted: tuple[int, ...], back: int) -> None:
@@ -70,12 +71,14 @@ class Record:
             row -= 1
         self._copies.end[row] = end
 
-    def changed(self, time: float, node: int, resident: int, running: int) -> None:
+    def changed(self, time: float, node: int, resident: int, running: int, kv: float = 0.0) -> None:
+        """`kv`: bytes of keys and values in the nearest tier when what runs is at its end."""
         changes = self._changes
         changes.time.append(time)
         changes.node.append(node)
         changes.resident.append(resident)
         changes.running.append(running)
+        changes.kv.append(kv)
 
     def served(self, requests: Requests, node: Ints, network: float) -> Served:
         """`network`: one way, after which an answer is at the client's; rows hold the times at the node."""
@@ -110,12 +113,12 @@ class Record:
         )
 
     def occupancy(self) -> Occupancy:
-        time, node, resident, running = self._changes
+        time, node, resident, running, kv = self._changes
         return Occupancy(
             time=real_view(time),
             node=whole_view(node),
             resident=whole_view(resident),
-            kv_near_bytes=np.zeros(len(time)),
+            kv_near_bytes=real_view(kv),
             kv_far_bytes=np.zeros(len(time)),
             running=whole_view(running),
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rdusim.units import Seconds
+from rdusim.units import Bytes, Seconds
 
 
 class Grouping(StrEnum):
@@ -27,7 +28,7 @@ class CoeSettings:
     next expert is copied while the present one runs, instead of before. `near`: the tier experts run from. `patience`:
     with grouping QUEUE, how long a request waits before it goes ahead of younger ones of resident experts. `warm`:
     the region is filled in the order of the list before time starts, else it is empty. `network`: one way between
-    client and node.
+    client and node. `kv_per_token`: bytes of keys and values by shape; a shape that is not there takes none.
     """
 
     batch: int = 1
@@ -39,3 +40,4 @@ class CoeSettings:
     patience: Seconds = Seconds(1.0)
     warm: bool = False
     network: Seconds = Seconds(0.0)
+    kv_per_token: Mapping[str, Bytes] = field(default_factory=dict)
