@@ -19,7 +19,7 @@ from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import MapOptions, Mapping
 from rdusim.pipeline.memory_hints import Hint, check_named, obeyed, read_hints, tiers_of
-from rdusim.pipeline.pipelined import pipeline_report
+from rdusim.pipeline.pipelined import left_of_rank, pipeline_report
 from rdusim.pipeline.pipelined_training import machine, training_report
 from rdusim.pipeline.request import (
     AUTO,
@@ -187,7 +187,8 @@ class Stages:
     def _machine(self, shape: RunShape, part: int) -> tuple[Arch, MapOptions]:
         """What is there for a program, and how it is mapped; of a pass, what the others leave."""
         if not self.in_passes():
-            return self.arch, self._hinted(self.program(shape, part))
+            left = left_of_rank(self, shape, part) if self.plan.ways.pp > 1 else self.arch
+            return left, self._hinted(self.program(shape, part))
 
         def make() -> tuple[Arch, MapOptions]:
             left, there = machine(self, shape, self.parts(shape)[part])
@@ -201,7 +202,7 @@ class Stages:
     def _mapped(self, shape: RunShape, part: int) -> tuple[object, ...]:
         """What a mapping depends on."""
         found = (*self._lowered(shape, part), self.map_options())
-        return (*found, self._machine(shape, part)) if self.in_passes() else found
+        return (*found, self._machine(shape, part)) if self.in_passes() or self.plan.ways.pp > 1 else found
 
     def mapping(self, shape: RunShape, part: int = 0) -> Mapping:
         def make() -> Mapping:
