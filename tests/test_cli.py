@@ -157,7 +157,7 @@ WRONG = [
     (("run", "llama-3.1-8b", "--parallel", "sp=2"), "a step of decode has one"),
     (("run", "llama-3.1-8b", "--parallel", "ep=2"), "has no experts to choose among"),
     (("run", "llama-3.1-8b", "--pipeline-schedule", "gpipe"), "there is no pipeline (--parallel pp=2 makes one)"),
-    (("run", "toy-mlp", "--arch", "toy", "--parallel", "pp=2"), "has 1 layers to share out"),
+    (("run", "toy-mlp", "--arch", "toy", "--parallel", "pp=2"), "layers of toy-mlp to share out: 1"),
     (("run", "llama-3.1-8b", "--parallel", "pp=2", "--check-numbers"), "executes tensor parallelism alone"),
     (("explain", "llama-3.1-8b", "--parallel", "auto"), "rdusim run --parallel auto finds it"),
     (("run", "llama-3.1-8b", "--context-tokens", "9", "--compiled-tokens", "8"), "8 tokens are compiled"),
