@@ -13,7 +13,7 @@ from rdusim.dtypes import DType
 from rdusim.errors import Problem
 from rdusim.graph.optimizer import OPTIMIZERS, PRECISIONS, RECOMPUTE, TrainOptions
 from rdusim.graph.types import Phase, RunShape
-from rdusim.mapping.types import Orchestration
+from rdusim.mapping.types import Orchestration, SpillOrder
 from rdusim.program.types import Fusion, Parallelism
 from rdusim.report.types import FORWARD
 from rdusim.sim.microbatch import SCHEDULES
@@ -74,6 +74,7 @@ class RunRequest:
     kernel_looping: bool = False
     engine: str = "steady"
     kv_cache: str = CONTIGUOUS
+    spill: str = SpillOrder.TRANSFER.value
     kv_block: int | None = None
     memory_hints: str | None = None
     overrides: tuple[str, ...] = ()
@@ -312,6 +313,7 @@ _COUNTED: Final[Mapping[str, str]] = {
 
 def _memory_problems(request: RunRequest) -> Iterator[Problem]:
     yield from _choice("--kv-cache", request.kv_cache, (CONTIGUOUS, PAGED))
+    yield from _choice("--spill", request.spill, _values(SpillOrder))
     if request.kv_block is not None and request.kv_cache == CONTIGUOUS:
         yield Problem(field="--kv-block", message="a cache in one piece has no blocks", hint="--kv-cache paged")
 

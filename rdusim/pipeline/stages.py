@@ -17,7 +17,7 @@ from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
-from rdusim.mapping.types import MapOptions, Mapping
+from rdusim.mapping.types import MapOptions, Mapping, SpillOrder
 from rdusim.pipeline.memory_hints import Hint, check_named, obeyed, read_hints, tiers_of
 from rdusim.pipeline.pipelined import left_of_rank, pipeline_report
 from rdusim.pipeline.pipelined_training import machine, training_report
@@ -369,7 +369,11 @@ class Stages:
         )
 
     def map_options(self) -> MapOptions:
-        return MapOptions(orchestration=self.plan.orchestration, kernel_looping=self.plan.kernel_looping)
+        return MapOptions(
+            orchestration=self.plan.orchestration,
+            kernel_looping=self.plan.kernel_looping,
+            spill=SpillOrder(self.request.spill),
+        )
 
 
 def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
