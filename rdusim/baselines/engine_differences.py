@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+_LINKS: Final = "collectives of a layer take the same links between sockets: steady knows each alone"
+
 KNOWN: Final[Mapping[str, tuple[float, str]]] = {
     "flash-fft-conv": (0.13, "streams share mesh links: steady counts their totals, discrete serves them in order"),
-    "gpt2 prefill, batch 1": (
-        0.15,
-        "both collectives of a layer take the same links between sockets: steady knows each alone",
-    ),
-    "llama-3.1-405b decode, batch 1": (
-        0.17,
+    "gpt2 prefill, batch 1": (0.15, _LINKS),
+    "qwen3-0.6b prefill, batch 1": (0.15, _LINKS),
+    "sparsegpt-13b prefill, batch 1": (0.19, _LINKS),
+    "llama-3.1-405b prefill, batch 1": (
+        0.20,
         "operands in DDR that PMUs do not hold whole: steady streams the rest of each alone, discrete beside what "
         "others prefetch",
     ),
-    "llama-3.1-405b prefill, batch 1": (0.14, "as in decode: the rest of operands in DDR"),
+    "deepseek-v3 decode, batch 16": (0.18, "experts in DDR, whose loads wait for the router; cause not found"),
+    "deepseek-r1 decode, batch 16": (0.18, "as deepseek-v3, whose shapes it has"),
 }

@@ -69,6 +69,13 @@ _OPTIONS: Final = (
         "--kv-cache", default="contiguous", metavar="contiguous|paged", show_default=True, help="How it lies in memory."
     ),
     click.option("--kv-block", type=int, metavar="N", help="Tokens of a block of a paged KV cache.  [default: 16]"),
+    click.option(
+        "--spill",
+        default="transfer",
+        metavar="transfer|density",
+        show_default=True,
+        help="What leaves a full tier first: least traffic (weights last), or least traffic a byte.",
+    ),
     click.option("--memory-hints", metavar="FILE.yaml", help="Symbols, and the tier of memory that each must lie in."),
     click.option("--engine", default="steady", metavar="steady|discrete|cycle", show_default=True),
     click.option(

@@ -37,6 +37,7 @@ def command(
     if check_numbers:
         return _check_numbers(as_json, output, trace_file, values)
     start = perf_counter()
+    from rdusim.errors import OptionError, Problem
     from rdusim.pipeline import Cache, Stages, answer
     from rdusim.report.export import as_json as json_of
     from rdusim.report.export import json_text
@@ -53,6 +54,10 @@ def command(
         if trace_file is not None:
             stages = Stages(request, cache=cache, observe=observe)
             shape = stages.shape()  # refuses what has no single timeline, before the work
+            if (programs := len(stages.parts(shape))) > 1:
+                message = f"a timeline is that of one program, and this run has {programs}"
+                hint = "leave out --trace; rdusim explain --part N shows each"
+                raise OptionError(Problem(field="--trace", message=message, hint=hint))
         report = answer(request, cache=cache, observe=observe)
         if trace_file is not None:
             rows = timeline(stages.trace(shape), stages.mapping(shape), stages.arch)

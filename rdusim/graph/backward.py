@@ -79,13 +79,14 @@ class _Training:
         if last.tensor not in self.wanted or len(last.dims) < 2:
             message = f"{self.graph.name}: no logits to train on: the last operator makes {last.tensor}"
             raise GraphError(Problem(message=message, hint="a graph of phase train ends in logits"))
-        kinds: dict[str, str] = {}
+        kinds: dict[str, dict[str, str]] = {}  # reason -> kind -> its first operator
         for operator in self.graph.operators:
             if operator.kind not in RULES and any(operand.tensor in self.wanted for operand in operator.inputs):
-                kinds.setdefault(operator.kind, operator.name)
-        for kind, name in kinds.items():
-            why = WITHOUT.get(kind, "it has no rule in rdusim/graph/gradients")
-            self.problems.append(Problem(field=name, message=f"no gradient goes through {kind!r}: {why}"))
+                why = WITHOUT.get(operator.kind, "there is no rule in rdusim/graph/gradients")
+                kinds.setdefault(why, {}).setdefault(operator.kind, operator.name)
+        for why, found in kinds.items():
+            message = f"no gradient goes through {', '.join(map(repr, found))}: {why}"
+            self.problems.append(Problem(field=next(iter(found.values())), message=message))
         if self.problems:
             raise GraphError(*self.problems)
 

@@ -80,6 +80,17 @@ class GraphBuilder:
         self._block = ""
         self._part = ""
         self._repeats = 1
+        self._filled: float | None = None
+
+    @contextmanager
+    def slots(self, filled: float) -> Iterator[None]:
+        """Operators added inside go over slots, which tokens fill to this share: above 1 where the slots are too few.
+
+        Their attribute `filled` is what the slots of all sockets would have to be multiplied by to be the tokens'.
+        """
+        self._filled = filled
+        yield
+        self._filled = None
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -163,7 +174,7 @@ class GraphBuilder:
                     for value, how in zip(inputs, access, strict=True)
                 ),
                 outputs=tuple(Operand(tensor=value.tensor, dims=value.dims) for value in results),
-                attributes=attributes or {},
+                attributes={**(attributes or {}), **({} if self._filled is None else {"filled": self._filled})},
                 parallel=parallel,
             )
         )

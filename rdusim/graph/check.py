@@ -63,9 +63,14 @@ def check_experts(graph: OperatorGraph, shape: RunShape) -> None:
     """Raises GraphError when a shape says how tokens choose among experts, and the graph has none."""
     if any(operator.kind == "route" for operator in graph.operators):
         return
-    message = f"{graph.name} has no experts to choose among"
-    asked = {"routing_skew": shape.routing_skew != 0.0, "expert_groups": shape.expert_groups != 1}
-    if problems := [Problem(message=message, field=field, hint="leave it out") for field, is_ in asked.items() if is_]:
+    problems = []
+    if shape.routing_skew != 0.0:
+        message = f"{graph.name} has no experts to choose among"
+        problems.append(Problem(message=message, field="routing_skew", hint="leave it out"))
+    if shape.expert_groups != 1:
+        message = f"ep={shape.expert_groups} shares out experts, and {graph.name} has none"
+        problems.append(Problem(message=message, field="expert_groups", hint="leave it out"))
+    if problems:
         raise GraphError(*problems)
 
 

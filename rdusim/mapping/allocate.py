@@ -2,36 +2,41 @@
 
 Nothing is allocated while a program runs and nothing is aliased, so lifetimes are known, and buffers that never live
 at the same time may share addresses. The nearest tier is filled first. What does not fit goes one tier further: the
-symbol with the smallest aggregate transfer first, weights last, and of the last one only as many parts as must.
+symbol with the smallest aggregate transfer first, weights last, and of the last one only as many parts as must; or, if
+asked for, the symbol with the least traffic for each byte.
 docs/model.md, "Memory allocation".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from rdusim.arch.types import MemoryTier
 from rdusim.graph.types import Role
 from rdusim.mapping.no_room import hint_too_large, too_large
 from rdusim.mapping.pack import ALIGNMENT, Lifetimes, Share, aligned, lifetimes_of, pack, profile
 from rdusim.mapping.pieces import joined
-from rdusim.mapping.types import Allocation
+from rdusim.mapping.types import Allocation, SpillOrder
 from rdusim.program.types import Buffer
 from rdusim.units import Bytes
 
 
 def allocate(
-    buffers: Sequence[Buffer], tiers: Sequence[MemoryTier], pinned: Mapping[str, str] | None = None
+    buffers: Sequence[Buffer],
+    tiers: Sequence[MemoryTier],
+    pinned: Mapping[str, str] | None = None,
+    order: SpillOrder = SpillOrder.TRANSFER,
 ) -> tuple[dict[str, Allocation], dict[str, Bytes]]:
     """Allocations by buffer, and the most bytes that live at the same time, by tier.
 
     `pinned`: buffer -> the tier where all of it must lie. Raises MappingError for what finds no place, with sizes.
     """
-    pinned = pinned or {}
+    pinned, worth = pinned or {}, _WORTH[order]
     lifetimes = lifetimes_of(buffers)
     pieces: dict[str, list[Allocation]] = {buffer.name: [] for buffer in buffers}
     peaks: dict[str, Bytes] = {}
-    left = sorted((Share(buffer=buffer, first=0, parts=buffer.repeats) for buffer in buffers), key=_worth)
+    left = sorted((Share(buffer=buffer, first=0, parts=buffer.repeats) for buffer in buffers), key=worth)
     for tier in tiers:
         fixed = [share for share in left if pinned.get(share.buffer.name) == tier.name]
         elsewhere = [share for share in left if pinned.get(share.buffer.name, tier.name) != tier.name]
@@ -42,7 +47,7 @@ def allocate(
         for share in kept:
             pieces[share.buffer.name].append(_piece(share, tier, offsets))
         peaks[tier.name] = Bytes(int(profile(kept, lifetimes).max(initial=0)))
-        left = sorted([*gone, *elsewhere], key=_worth)
+        left = sorted([*gone, *elsewhere], key=worth)
     if left:
         raise too_large(buffers, left, tiers, peaks)
     return {name: joined(found) for name, found in pieces.items()}, peaks
@@ -65,6 +70,18 @@ def _worth(share: Share) -> tuple[bool, int, int, str]:
     """What is worth least in the near tier comes first. Among equals the largest: it frees most."""
     buffer = share.buffer
     return buffer.role == Role.WEIGHT, buffer.transfer_bytes, -buffer.size, buffer.name
+
+
+def _density(share: Share) -> tuple[float, int, str]:
+    """The same by traffic for each byte of room."""
+    buffer = share.buffer
+    return buffer.transfer_bytes / max(1, buffer.size), -buffer.size, buffer.name
+
+
+_WORTH: Final[Mapping[SpillOrder, Callable[[Share], tuple[Any, ...]]]] = {
+    SpillOrder.TRANSFER: _worth,
+    SpillOrder.DENSITY: _density,
+}
 
 
 def _fill(

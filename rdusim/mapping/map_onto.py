@@ -42,7 +42,7 @@ def map_onto(
     if problems := _too_wide(program, arch.socket):
         raise MappingError(*problems)
     mesh = mesh_of(arch.socket)
-    allocations, peak_bytes = allocate(program.buffers, arch.socket.memory, options.tiers)
+    allocations, peak_bytes = allocate(program.buffers, arch.socket.memory, options.tiers, options.spill)
     nearest = places_at(allocations, 0)  # what the links must keep up with: later repeats come from no nearer tier
     shares = _shares(program, mesh)
     sections = [

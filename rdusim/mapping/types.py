@@ -23,6 +23,16 @@ class Orchestration(StrEnum):
     HARDWARE = "hardware"
 
 
+class SpillOrder(StrEnum):
+    """What leaves a tier that is too small. TRANSFER: least traffic in all first, weights last (MICRO'24 sec. V-A).
+
+    DENSITY: least traffic for each byte that it takes first, whatever it is.
+    """
+
+    TRANSFER = "transfer"
+    DENSITY = "density"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOptions:
     """How a program is put onto a machine. `kernel_looping` needs hardware orchestration.
@@ -36,6 +46,7 @@ class MapOptions:
     seed: int = 0
     effort: int = 32
     tiers: PyMapping[str, str] = field(default_factory=dict)
+    spill: SpillOrder = SpillOrder.TRANSFER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ in the order of their bounds, until no bound is below the best time found and a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from rdusim.errors import OptionError, Problem, RdusimError
@@ -49,8 +49,7 @@ def best_plan(request: RunRequest, *, cache: Cache, observe: Observe) -> Report:
             continue
         found.append((report, candidate.ways))
     if not found:
-        reasons = [*refused, *illegal][:3]
-        why = "; ".join(f"{_said(plan)}: {plan.refused}" for plan in reasons)
+        why = "; ".join(_reasons([*refused, *illegal])[:3])
         raise OptionError(Problem(field="--parallel", message=f"no plan for {probe.sockets} sockets is legal ({why})"))
     found.sort(key=lambda pair: pair[0].latency.total_seconds)
     plans = [
@@ -148,6 +147,17 @@ def _ways(ways: Parallelism) -> dict[str, int]:
 
 def _said(plan: PlanUse) -> str:
     return " ".join(f"{axis}={count}" for axis, count in plan.parallelism.items() if count > 1) or "tp=1"
+
+
+def _reasons(plans: Sequence[PlanUse]) -> list[str]:
+    """Why plans are refused, each reason once, with the plans that have it."""
+    found: dict[str, list[str]] = {}
+    for plan in plans:
+        found.setdefault(plan.refused or "", []).append(_said(plan))
+    return [
+        f"{', '.join(ways[:2])}{f' and {len(ways) - 2} more' if len(ways) > 2 else ''}: {reason}"
+        for reason, ways in found.items()
+    ]
 
 
 def _cause(report: Report) -> str:

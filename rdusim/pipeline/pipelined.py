@@ -6,7 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rdusim.arch.types import Arch
 from rdusim.graph.types import Phase, RunShape
+from rdusim.pipeline.stage_memory import besides, cached, smaller
 from rdusim.program.types import Parallelism
 from rdusim.report.pipelined import PipelineSetting, pipelined
 from rdusim.report.summarize import peak_flops
@@ -50,11 +52,23 @@ def pipeline_report(stages: Stages, shape: RunShape) -> Report:
             run=done,
             repeating=shape.phase is Phase.DECODE,
             layers=tuple(sum(block.repeats for block in part.graph.blocks) for part in parts),
+            kept=tuple((plan.micro_batches - 1) * cached(stages.program(shape, part)) for part in range(len(parts))),
         ),
         setting,
         tokens=stages.program(shape).tokens * plan.micro_batches,
         peak_flops=peak_flops(stages.arch, setting.dtype, ways.sockets),
     )
+
+
+def left_of_rank(stages: Stages, shape: RunShape, part: int) -> Arch:
+    """The machine without what else lies in its rank's memory: of equal parts, that of the fullest rank."""
+    parts, ranks = stages.parts(shape), stages.plan.ways.pp
+    own = stages.program(shape, part)
+    taken = 0
+    for same in (number for number, each in enumerate(parts) if each == parts[part]):
+        others = [stages.program(shape, other) for other in range(same % ranks, len(parts), ranks) if other != same]
+        taken = max(taken, besides(own, others, stages.plan.micro_batches))
+    return smaller(stages.arch, taken, 0)
 
 
 def transfer(stages: Stages, shape: RunShape, part: int) -> float:

@@ -13,7 +13,7 @@ from rdusim.dtypes import DType
 from rdusim.errors import Problem
 from rdusim.graph.optimizer import OPTIMIZERS, PRECISIONS, RECOMPUTE, TrainOptions
 from rdusim.graph.types import Phase, RunShape
-from rdusim.mapping.types import Orchestration
+from rdusim.mapping.types import Orchestration, SpillOrder
 from rdusim.program.types import Fusion, Parallelism
 from rdusim.report.types import FORWARD
 from rdusim.sim.microbatch import SCHEDULES
@@ -74,6 +74,7 @@ class RunRequest:
     kernel_looping: bool = False
     engine: str = "steady"
     kv_cache: str = CONTIGUOUS
+    spill: str = SpillOrder.TRANSFER.value
     kv_block: int | None = None
     memory_hints: str | None = None
     overrides: tuple[str, ...] = ()
@@ -312,6 +313,7 @@ _COUNTED: Final[Mapping[str, str]] = {
 
 def _memory_problems(request: RunRequest) -> Iterator[Problem]:
     yield from _choice("--kv-cache", request.kv_cache, (CONTIGUOUS, PAGED))
+    yield from _choice("--spill", request.spill, _values(SpillOrder))
     if request.kv_block is not None and request.kv_cache == CONTIGUOUS:
         yield Problem(field="--kv-block", message="a cache in one piece has no blocks", hint="--kv-cache paged")
 
@@ -380,8 +382,6 @@ def _training_problems(request: RunRequest) -> Iterator[Problem]:
     if request.dtype in DTYPES and request.dtype not in TRAINED_DTYPES:
         message = f"{request.dtype} is too narrow for gradients"
         yield Problem(field="--dtype", message=message, hint=f"one of {', '.join(TRAINED_DTYPES)}")
-    if request.draft is not None:
-        yield Problem(field="--draft", message="training drafts nothing", hint="leave the option out")
 
 
 def _round_problems(request: RunRequest) -> Iterator[Problem]:
@@ -423,20 +423,26 @@ def _shape_problems(request: RunRequest) -> Iterator[Problem]:
 def _pipeline_problems(request: RunRequest) -> Iterator[Problem]:
     """Ways of cutting that the batch, the tokens or the phase do not allow, and options that need a pipeline."""
     ways = parse_parallel(request.parallel)[0] or Parallelism()
-    schedule, batch = request.pipeline_schedule, request.batch
+    schedule, count = request.pipeline_schedule, max(1, request.micro_batches or 1)
     if schedule is not None:
         yield from _choice("--pipeline-schedule", schedule, tuple(SCHEDULES))
     if ways.pp == 1 and request.parallel != AUTO:
         accumulates = request.phase == Phase.TRAIN  # micro-batches one after the other, their gradients added up
-        for name in ("micro_batches", "pipeline_schedule", "pipeline_chunks"):
-            if getattr(request, name) is not None and not (accumulates and name == "micro_batches"):
-                yield Problem(field=_flag(name), message="there is no pipeline", hint="--parallel pp=2 makes one")
-    if (request.pipeline_chunks or 1) > 1 and schedule != INTERLEAVED:
+        idle = [
+            name
+            for name in ("micro_batches", "pipeline_schedule", "pipeline_chunks")
+            if getattr(request, name) is not None and not (accumulates and name == "micro_batches")
+        ]
+        if idle:
+            flags = " and ".join(map(_flag, idle))
+            yield Problem(field=flags, message="there is no pipeline", hint="--parallel pp=2 makes one")
+        count = 1 if "micro_batches" in idle else count
+    elif (request.pipeline_chunks or 1) > 1 and schedule != INTERLEAVED:
         message = "only an interleaved schedule has several chunks of layers a stage"
         yield Problem(field="--pipeline-chunks", message=message, hint="--pipeline-schedule interleaved")
-    batch = request.compiled_batch or batch or 1
-    if batch >= 1 and batch % (ways.dp * max(1, request.micro_batches or 1)):
-        said = f"dp={ways.dp} x {request.micro_batches or 1} micro-batches"
+    batch = request.compiled_batch or request.batch or 1
+    if batch >= 1 and batch % (ways.dp * count):
+        said = f"dp={ways.dp} x {count} micro-batches"
         yield Problem(
             field="--parallel", message=f"{said} do not divide batch {batch}", hint="--batch: a multiple of them"
         )

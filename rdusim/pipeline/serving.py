@@ -16,8 +16,8 @@ from rdusim.report.serving import Asked, FootprintCurve, ServeReport, TableUse, 
 from rdusim.serve.coe import serve_coe
 from rdusim.serve.dispatch import DISPATCHERS
 from rdusim.serve.expert_cache import POLICIES, ExpertCache
-from rdusim.serve.find import Found, at_rate, find_max_rate, find_min_nodes
-from rdusim.serve.metrics import measure
+from rdusim.serve.find import Found, Trial, at_rate, find_max_rate, find_min_nodes
+from rdusim.serve.metrics import kept_slo, measure
 from rdusim.serve.serve import serve
 from rdusim.serve.slo import Slo
 from rdusim.serve.types import Requests, ServeResult
@@ -43,14 +43,21 @@ def simulate_serving(
     """Serve the scenario's requests. `slo` goes before the scenario's; `footprint`: machines to compare, if any.
 
     `find`: search the largest rate or the fewest nodes that keep the SLO first; the report is then of that, or where
-    none keeps it, of the scenario as it is. An interrupt gives a report that is marked as partial. Raises RdusimError.
+    none keeps it, of the scenario as it is. An interrupt gives a report that is marked as partial, while searching of the
+    best run so far; KeyboardInterrupt if there is none. Raises RdusimError.
     """
     slo = slo if slo is not None else scenario.slo
     _check_find(scenario, find, slo)
     deployment = deploy(scenario, seed=seed, observe=observe)
     found, requests = None, deployment.requests
     if find is not None and slo is not None:
-        found = _found(deployment, find, slo, observe)
+        runs = _Runs(find, slo)
+        try:
+            found = _found(deployment, find, slo, observe, runs)
+        except KeyboardInterrupt:
+            value, best = runs.best()
+            deployment = with_nodes(deployment, int(value)) if find == MIN_NODES else deployment
+            return _report(deployment, replace(best, partial=True), slo, find, runs.found(), (), seed)
         if found.value is not None and find == MAX_RATE:
             requests = at_rate(requests, found.value)
         elif found.value is not None:
@@ -92,7 +99,46 @@ def serve_once(deployment: Deployment, requests: Requests, *, progress: Progress
     )
 
 
-def _found(deployment: Deployment, find: str, slo: Slo, observe: Observe | None) -> Found:
+class _Runs:
+    """Runs of a search as they are made, so that an interrupt leaves what is known."""
+
+    def __init__(self, find: str, slo: Slo) -> None:
+        self._find, self._slo = find, slo
+        self._trials: list[Trial] = []
+        self._kept: tuple[float, ServeResult] | None = None
+        self._last: tuple[float, ServeResult] | None = None
+
+    def add(self, value: float, result: ServeResult) -> ServeResult:
+        """One more, which is given back."""
+        if result.partial:
+            self._last = self._last or (value, result)
+            return result
+        self._last = (value, result)
+        self._trials.append(Trial(value=value, share=float(kept_slo(result, self._slo).mean())))
+        if self._trials[-1].share >= self._slo.share:
+            kept = self._kept
+            better = kept is None or (value > kept[0] if self._find == MAX_RATE else value < kept[0])
+            self._kept = (value, result) if better else kept
+        return result
+
+    def best(self) -> tuple[float, ServeResult]:
+        """The best value that keeps the SLO, else the last one tried; KeyboardInterrupt if there was none."""
+        if (found := self._kept or self._last) is None:
+            raise KeyboardInterrupt
+        return found
+
+    def found(self) -> Found:
+        """What the trials say that were made."""
+        what = "requests/s" if self._find == MAX_RATE else "nodes"
+        value = self._kept[0] if self._kept is not None else None
+        said = (
+            f"{value:.4g} {what} keep the SLO, the best so far" if value is not None else "nothing kept the SLO so far"
+        )
+        message = f"interrupted after {len(self._trials)} trials: {said}"
+        return Found(value=value, trials=tuple(self._trials), missed={}, message=message)
+
+
+def _found(deployment: Deployment, find: str, slo: Slo, observe: Observe | None, runs: _Runs) -> Found:
     def said(what: str) -> None:
         if observe is not None:
             observe(f"trying {what}")
@@ -101,7 +147,7 @@ def _found(deployment: Deployment, find: str, slo: Slo, observe: Observe | None)
 
         def on(nodes: int) -> ServeResult:
             said(f"{nodes} nodes")
-            return serve_once(with_nodes(deployment, nodes), deployment.requests)
+            return runs.add(nodes, serve_once(with_nodes(deployment, nodes), deployment.requests))
 
         return find_min_nodes(on, slo)
     requests = deployment.requests
@@ -109,7 +155,7 @@ def _found(deployment: Deployment, find: str, slo: Slo, observe: Observe | None)
 
     def at(rate: float) -> ServeResult:
         said(f"{rate:.4g} requests/s")
-        return serve_once(deployment, at_rate(requests, rate))
+        return runs.add(rate, serve_once(deployment, at_rate(requests, rate)))
 
     return find_max_rate(at, slo, low=own / _RANGE, high=own * _RANGE)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rdusim.arch.types import Arch
 from rdusim.graph.types import RunShape
+from rdusim.pipeline.model_flops import step_flops
 from rdusim.report.speculative import prefill, speculative
 from rdusim.report.summarize import peak_flops
 from rdusim.units import Bytes
@@ -25,7 +26,8 @@ def round_report(target: Stages, draft: Stages, context: int) -> Report:
     proposed = draft.report_of(draft.plan.decode(context + length // 2))
     checked = target.report_of(together)
     peak = peak_flops(target.arch, checked.setting.dtype, checked.setting.sockets_used)
-    return speculative(proposed, checked, length=length, acceptance=acceptance, peak_flops=peak)
+    needed = step_flops(target, context)
+    return speculative(proposed, checked, length=length, acceptance=acceptance, needed=needed, peak_flops=peak)
 
 
 def prefill_report(target: Stages, draft: Stages, found: Report) -> Report:

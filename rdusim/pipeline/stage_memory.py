@@ -1,8 +1,9 @@
-"""What the programs of one rank of a training pipeline keep in its memory together, and what that leaves to each.
+"""What the programs of one rank of a pipeline keep in its memory together, and what that leaves to each.
 
-A rank runs its chunks' way forth, way back and update by turns. Weights, gradients and the optimizer's state stay; of
-every micro-batch whose way back is open, what that will read. State is used once a step, so it is the first to go to a
-farther tier. docs/model.md, "Training over a pipeline".
+In inference the caches of all micro-batches stay, and what other chunks of the rank read. In training a rank runs its
+chunks' way forth, way back and update by turns. Weights, gradients and the optimizer's state stay; of every micro-batch
+whose way back is open, what that will read. State is used once a step, so it is the first to go to a farther tier.
+docs/model.md, "Training over a pipeline".
 """
 
 from __future__ import annotations
@@ -107,10 +108,10 @@ class RankMemory:
         """The machine with the memory that a program has, the state of all chunks as far away as can be."""
         nearest = arch.socket.memory[0].capacity
         if program is chunk.update:
-            return _smaller(arch, self.working - sum(chunk.stays.values()), self.state - chunk.state)
+            return smaller(arch, self.working - sum(chunk.stays.values()), self.state - chunk.state)
         if self.working <= nearest:
             return arch
-        return _smaller(arch, self.stays + self.open * self.saved - chunk.own(program), self.state)
+        return smaller(arch, self.stays + self.open * self.saved - chunk.own(program), self.state)
 
     def peaks(self, arch: Arch) -> dict[str, int]:
         """Bytes by tier at the fullest time."""
@@ -119,6 +120,18 @@ class RankMemory:
             found[tier.name] = min(left, tier.capacity)
             left -= found[tier.name]
         return found
+
+
+def cached(program: Program) -> int:
+    """Bytes of the caches of one micro-batch."""
+    return sum(aligned(buffer.size) for buffer in program.buffers if buffer.role == Role.KV_CACHE)
+
+
+def besides(own: Program, others: Sequence[Program], micro_batches: int) -> int:
+    """Bytes that lie in a rank's memory while one of its chunks runs for one micro-batch: inference."""
+    read = (Role.WEIGHT.value, Role.CONSTANT.value)
+    kept = sum(aligned(buffer.size) for each in others for buffer in each.buffers if buffer.role in read)
+    return kept + (micro_batches - 1) * cached(own) + micro_batches * sum(cached(each) for each in others)
 
 
 def with_kept(program: Program, held: frozenset[str]) -> Program:
@@ -146,7 +159,7 @@ def _alone(program: Program) -> int:
     return int(profile(shares, lifetimes_of(program.buffers)).max(initial=0))
 
 
-def _smaller(arch: Arch, near: int, far: int) -> Arch:
+def smaller(arch: Arch, near: int, far: int) -> Arch:
     """Without the `near` bytes that are taken from the nearest tier on, and `far` from the farthest on."""
     tiers = list(arch.socket.memory)
     for taken, order in ((near, range(len(tiers))), (far, reversed(range(len(tiers))))):

@@ -11,15 +11,16 @@ from typing import TypeVar, cast
 
 from rdusim.arch.load import load_arch
 from rdusim.arch.types import Arch
-from rdusim.errors import ArchError, OptionError, Problem, RdusimError
+from rdusim.errors import ArchError, GraphError, OptionError, Problem, RdusimError
 from rdusim.graph.backward import train
 from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
-from rdusim.mapping.types import MapOptions, Mapping
+from rdusim.mapping.types import MapOptions, Mapping, SpillOrder
 from rdusim.pipeline.memory_hints import Hint, check_named, obeyed, read_hints, tiers_of
-from rdusim.pipeline.pipelined import pipeline_report
+from rdusim.pipeline.model_flops import asked_flops
+from rdusim.pipeline.pipelined import left_of_rank, pipeline_report
 from rdusim.pipeline.pipelined_training import machine, training_report
 from rdusim.pipeline.request import (
     AUTO,
@@ -46,7 +47,7 @@ from rdusim.report.padded import padded
 from rdusim.report.spill import roomy, spills, with_spill
 from rdusim.report.summarize import known_setting, peak_flops, summarize, with_simulator
 from rdusim.report.types import FORWARD, Report, Setting
-from rdusim.sim.simulate import ENGINES, simulate
+from rdusim.sim.simulate import ENGINES, engine_problems, simulate
 from rdusim.sim.trace import SimulateOptions, Trace
 from rdusim.units import Bytes
 
@@ -124,7 +125,10 @@ class Stages:
         options = self.plan.training
 
         def make() -> OperatorGraph:
-            graph = load_graph(self.request.model, shape)
+            try:
+                graph = load_graph(self.request.model, shape)
+            except GraphError as error:
+                raise _in_options(error) from None
             return graph if options is None else train(graph, options)
 
         return self.cache.get(make, "graph", self.request.model, shape, options)
@@ -187,7 +191,8 @@ class Stages:
     def _machine(self, shape: RunShape, part: int) -> tuple[Arch, MapOptions]:
         """What is there for a program, and how it is mapped; of a pass, what the others leave."""
         if not self.in_passes():
-            return self.arch, self._hinted(self.program(shape, part))
+            left = left_of_rank(self, shape, part) if self.plan.ways.pp > 1 else self.arch
+            return left, self._hinted(self.program(shape, part))
 
         def make() -> tuple[Arch, MapOptions]:
             left, there = machine(self, shape, self.parts(shape)[part])
@@ -201,7 +206,7 @@ class Stages:
     def _mapped(self, shape: RunShape, part: int) -> tuple[object, ...]:
         """What a mapping depends on."""
         found = (*self._lowered(shape, part), self.map_options())
-        return (*found, self._machine(shape, part)) if self.in_passes() else found
+        return (*found, self._machine(shape, part)) if self.in_passes() or self.plan.ways.pp > 1 else found
 
     def mapping(self, shape: RunShape, part: int = 0) -> Mapping:
         def make() -> Mapping:
@@ -259,8 +264,11 @@ class Stages:
         if self.plan.phase == GENERATE:
             return self._generation()
         if self.plan.context is not None:
-            return padded(self._step(self.plan.context), self.plan.batch, self.plan.batch)
-        return padded(self.report_of(self.shape()), self.plan.batch, self.plan.batch * (self.plan.prompt or 1))
+            return self._padded(self._step(self.plan.context), self.plan.batch)
+        return self._padded(self.report_of(self.shape()), self.plan.batch * (self.plan.prompt or 1))
+
+    def _padded(self, found: Report, tokens: int) -> Report:
+        return padded(found, self.plan.batch, tokens, lambda: asked_flops(self))
 
     def _step(self, context: int) -> Report:
         """A decode step, or what of a round of speculative decoding one token stands for."""
@@ -321,7 +329,7 @@ class Stages:
             tokens=made,
             peak_flops=peak_flops(self.arch, setting.dtype, setting.sockets_used),
         )
-        return padded(whole, self.plan.batch, made)
+        return self._padded(whole, made)
 
     def _setting(self, known: Setting) -> Setting:
         """What the nouns say about themselves, and what only the request knows."""
@@ -368,7 +376,11 @@ class Stages:
         )
 
     def map_options(self) -> MapOptions:
-        return MapOptions(orchestration=self.plan.orchestration, kernel_looping=self.plan.kernel_looping)
+        return MapOptions(
+            orchestration=self.plan.orchestration,
+            kernel_looping=self.plan.kernel_looping,
+            spill=SpillOrder(self.request.spill),
+        )
 
 
 def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
@@ -384,7 +396,7 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
         problems.append(OptionError(*found))
     try:
         arch = load_arch(request.arch, request.overrides)
-        if found := socket_problems(request, arch.system.sockets):
+        if found := [*socket_problems(request, arch.system.sockets), *engine_problems(request.engine, arch)]:
             problems.append(OptionError(*found))
     except ArchError as error:
         problems.append(error)
@@ -396,10 +408,29 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
 
 
 def _check_draft(request: RunRequest) -> None:
-    """A draft model must have a step that makes one token."""
-    if request.draft is not None and not _phases_and_positions(request.draft)[0]:
+    """A draft model must have a step that makes one token, of those that its target knows."""
+    if request.draft is None:
+        return
+    if not _phases_and_positions(request.draft)[0]:
         message = f"{request.draft} has shapes of its own and makes no tokens"
         raise OptionError(Problem(field="--draft", message=message, hint="a model in Hugging Face config.json form"))
+    own, wanted = _vocabulary(request.draft), _vocabulary(request.model)
+    if own is not None and wanted is not None and own != wanted:
+        message = f"{request.draft} has a vocabulary of {own:,}, {request.model} of {wanted:,}: no token means the same"
+        raise OptionError(Problem(field="--draft", message=message, hint="a smaller model of the same family"))
+
+
+def _vocabulary(model: str) -> int | None:
+    path, _ = locate(model)
+    return read_settings(path).optional_size("vocab_size") if path.suffix == ".json" else None
+
+
+def _in_options(error: GraphError) -> GraphError:
+    """The same problems, of the options that a shape was made from."""
+    flags = {"routing_skew": "--routing-skew", "expert_groups": "--parallel"}
+    return GraphError(
+        *(replace(problem, field=flags.get(problem.field or "", problem.field)) for problem in error.problems)
+    )
 
 
 def _hints(request: RunRequest, arch: Arch) -> tuple[Hint, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from rdusim.program.budget import Budget
+from rdusim.program.reconverge import firings_ahead
 from rdusim.program.sketch import Edge, Sketch
 from rdusim.program.tile import Cut
 from rdusim.program.width import Demand
@@ -115,13 +116,16 @@ def candidate(sketch: Sketch, first: int, end: int, cut: Cut, budget: Budget) ->
 def _streams(sketch: Sketch, edges: Sequence[Edge], cut: Cut, first: int, end: int) -> list[PlannedStream]:
     """A buffer holds two tiles, and one more for every stage that a shortcut skips; all of a resident operand.
 
-    And all tiles of what its target goes through several times.
+    And all tiles of what its target goes through several times, and those that its source must make before its target
+    can begin.
     """
     level = [0] * (end - first)  # stages on the longest way to each
     for edge in sorted(edges, key=lambda edge: edge.target):
         level[edge.target - first] = max(level[edge.target - first], level[edge.source - first] + 1)
+    firings = [cut.of(sketch.passing[group]) for group in range(first, end)]
+    ahead = firings_ahead([(edge.source - first, edge.target - first) for edge in edges], firings)
     planned = []
-    for edge in edges:
+    for edge, fired in zip(edges, ahead, strict=True):
         tiles = cut.of(edge.flows)
         size = max(1, ceil(edge.size / tiles))
         if edge.resident:
@@ -130,7 +134,8 @@ def _streams(sketch: Sketch, edges: Sequence[Edge], cut: Cut, first: int, end: i
         elif cut.comes_again(edge.flows, sketch.passing[edge.target]):
             depth = tiles
         else:
-            depth = min(tiles, 1 + level[edge.target - first] - level[edge.source - first])
+            early = ceil(fired * tiles / firings[edge.source - first]) - 1
+            depth = min(tiles, 1 + level[edge.target - first] - level[edge.source - first] + early)
         planned.append(PlannedStream(edge=edge, tiles=tiles, tile_bytes=size, depth=max(1, depth)))
     return planned
 

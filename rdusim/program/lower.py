@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from rdusim.arch.types import Arch
 from rdusim.errors import LowerError, OptionError
-from rdusim.graph.ops import flops
-from rdusim.graph.types import Block, OperatorGraph
+from rdusim.graph.ops import filled, flops
+from rdusim.graph.types import Block, Operator, OperatorGraph
 from rdusim.program.budget import Budget, budget_of
 from rdusim.program.build import build
 from rdusim.program.cluster import alone, cluster
@@ -70,18 +70,20 @@ def lower_local(
 
 
 def model_flops(graph: OperatorGraph) -> float:
-    """Arithmetic operations of one run of the whole model, on all sockets together.
+    """Arithmetic operations that one run of the whole model needs, on all sockets together.
 
-    What a training step computes again instead of storing it (attribute `again`) is done, but not counted.
+    What a training step computes again instead of storing it (attribute `again`) is done, but not counted. Of operators
+    over an expert's slots the tokens count that are meant for them (attribute `filled`), whoever has slots to spare.
     """
-    return float(
-        sum(
-            block.repeats * flops(graph.by_name[name])
-            for block in graph.blocks
-            for name in block.operators
-            if not graph.by_name[name].attributes.get("again")
-        )
-    )
+    operators = ((block.repeats, graph.by_name[name]) for block in graph.blocks for name in block.operators)
+    return float(sum(repeats * needed_flops(operator) for repeats, operator in operators))
+
+
+def needed_flops(operator: Operator) -> float:
+    """Arithmetic operations of an operator that count: see `model_flops`."""
+    if operator.attributes.get("again"):
+        return 0.0
+    return float(round(flops(operator) * filled(operator)))
 
 
 def choose_parallelism(graph: OperatorGraph, arch: Arch, options: LowerOptions) -> Parallelism:

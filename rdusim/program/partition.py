@@ -41,7 +41,7 @@ def partition(graph: OperatorGraph, parts: int, costs: Mapping[str, float]) -> t
         return (Part(graph=graph, received=()),)
     layers = [block for block in graph.blocks for _ in range(block.repeats)]
     if parts > len(layers):
-        raise LowerError(f"pp={parts}: {graph.name} has {len(layers)} layers to share out, so at most pp={len(layers)}")
+        raise LowerError(f"pp={parts}: layers of {graph.name} to share out: {len(layers)}, so at most pp={len(layers)}")
     ends = split([costs[block.name] for block in layers], parts)
     starts = (0, *ends[:-1])
     return tuple(_part(graph, layers[start:end]) for start, end in zip(starts, ends, strict=True))

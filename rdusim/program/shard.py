@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 
-from rdusim.errors import LowerError
+from rdusim.errors import LowerError, Problem
 from rdusim.graph.types import Operator, OperatorGraph
 from rdusim.program.cut import Group, Walk, split_labels
 from rdusim.program.expert_cut import ExpertWalk, expert_labels
@@ -41,12 +41,22 @@ def shard_inputs(graph: OperatorGraph, group: Group) -> OperatorGraph:
         return graph
     extents = {operator.dims[group.label] for operator in graph.operators if group.label in operator.dims}
     short = sorted(extent for extent in extents if extent % group.ways)
-    if short or not extents:
-        why = f"does not divide {short[0]} of label '{group.label}'" if short else f"finds no label '{group.label}'"
-        raise LowerError(f"{group.axis}={group.ways} {why} in {graph.name}")
+    if not extents:
+        raise LowerError(f"{group.axis}={group.ways} finds no label '{group.label}' in {graph.name}")
+    if short:
+        raise LowerError(_indivisible(group, short[0]))
     trial = ExpertWalk(graph, group)
     found = trial.run()
     return merge_reductions(ExpertWalk(graph, group, trial.sources()).run() if trial.met else found)
+
+
+def _indivisible(group: Group, extent: int) -> Problem:
+    """Of the tokens or the sequences of the inputs, with the nearest numbers that would do."""
+    noun = {"sp": "tokens", "dp": "sequences"}.get(group.axis, f"of label '{group.label}'")
+    below = extent // group.ways * group.ways
+    near = " or ".join(f"{count:,}" for count in (below, below + group.ways) if count)
+    message = f"{group.axis}={group.ways} does not divide {extent:,} {noun}"
+    return Problem(field="--parallel", message=message, hint=f"{near} would do")
 
 
 def shard_experts(graph: OperatorGraph, group: Group) -> OperatorGraph:

@@ -80,7 +80,7 @@ def generation(
     total = total_of(parts, lambda report: report.latency.total_seconds)
     count = sum(weight for weight, _ in steps)
     after_first = total - prefill.latency.total_seconds
-    flops = total_of(parts, lambda report: report.operational_intensity.flops)
+    needed = total_of(parts, lambda report: report.throughput.flops_per_second * report.latency.total_seconds)
     return Report(
         setting=setting,
         latency=Latency(
@@ -88,7 +88,7 @@ def generation(
             time_to_first_token_seconds=prefill.latency.total_seconds,
             time_per_output_token_seconds=after_first / count if steps else None,
         ),
-        throughput=throughput(tokens, total, setting.batch, flops, peak_flops),
+        throughput=throughput(tokens, total, setting.batch, needed, peak_flops),
         memory=tuple(memory_of(parts, index, total) for index in range(len(prefill.memory))),
         units=tuple(unit_of(parts, index, total) for index in range(len(prefill.units))),
         links=links_of(parts, total),
@@ -96,7 +96,8 @@ def generation(
         kernel_launches=round(total_of(parts, lambda report: report.kernel_launches)),
         breakdown_seconds=breakdown_of(parts),
         operational_intensity=Intensity(
-            flops=flops, bytes=total_of(parts, lambda report: report.operational_intensity.bytes)
+            flops=total_of(parts, lambda report: report.operational_intensity.flops),
+            bytes=total_of(parts, lambda report: report.operational_intensity.bytes),
         ),
         notes=tuple(dict.fromkeys(note for _, report in parts for note in report.notes)),
         simulator=Simulator(version=prefill.simulator.version, decode_contexts=tuple(contexts)),

@@ -6,14 +6,17 @@ product documents of 2024).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from rdusim.report.summarize import throughput
 from rdusim.report.types import Report
 
 
-def padded(report: Report, batch: int, tokens: int) -> Report:
+def padded(report: Report, batch: int, tokens: int, flops: Callable[[], float]) -> Report:
     """The report of a padded run: rates of the `tokens` and sequences that are wanted, and a note about the rest.
+
+    `flops`: model FLOPs of what is wanted. Operational intensity stays that of what runs.
 
     A run of its own shape comes back as it is.
     """
@@ -21,9 +24,8 @@ def padded(report: Report, batch: int, tokens: int) -> Report:
     if setting.compiled_tokens is None and setting.compiled_batch is None:
         return report
     before = report.throughput
-    flops = report.operational_intensity.flops
     peak = before.model_flops_utilization and before.flops_per_second / before.model_flops_utilization
-    rates = throughput(tokens, report.latency.total_seconds, batch, flops, peak)
+    rates = throughput(tokens, report.latency.total_seconds, batch, flops(), peak)
     asked = setting.context_tokens or (setting.input_tokens or 0) + (setting.output_tokens or 0)
     said = [
         f"{name} {wanted} runs as {compiled}"

@@ -7,7 +7,7 @@ bubble.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rdusim.report.spill import together
@@ -23,6 +23,7 @@ from rdusim.report.types import (
     Simulator,
     UnitUse,
 )
+from rdusim.report.weighted import memory_of
 from rdusim.sim.microbatch.types import ChunkTimes, Pipeline, PipelineRun
 from rdusim.units import show
 
@@ -34,7 +35,7 @@ TRANSFER = "pipeline_transfer"
 class PipelineSetting:
     """How the stages run. `repeating`: the same again and again (decode), each time for the same sequences.
 
-    `layers`: of every chunk.
+    `layers`: of every chunk. `kept`: bytes of the caches of its other micro-batches, on each socket.
     """
 
     pipeline: Pipeline
@@ -42,6 +43,7 @@ class PipelineSetting:
     run: PipelineRun
     repeating: bool
     layers: tuple[int, ...]
+    kept: tuple[int, ...] = ()
 
 
 def pipelined(
@@ -60,7 +62,7 @@ def pipelined(
             time_per_output_token_seconds=total if latency.time_per_output_token_seconds is not None else None,
         ),
         throughput=throughput(tokens, total, setting.batch, flops, peak_flops),
-        memory=tuple(_memory(parts, tier, count, total) for tier in range(len(parts[0].memory))),
+        memory=tuple(_memory(parts, how, setting.sockets_used)),
         units=tuple(_unit(parts, unit, how, total) for unit in range(len(parts[0].units))),
         links=_links(parts, how, total),
         sections=_sections(parts, how),
@@ -78,21 +80,20 @@ def pipelined(
 def _time(parts: Sequence[Report], how: PipelineSetting) -> tuple[float, dict[str, float]]:
     """Seconds, and causes that sum to them."""
     pipeline, times, run = how.pipeline, how.times, how.run
-    slowest = max(range(len(parts)), key=lambda part: times.forward[part])
-    later = pipeline.micro_batches - 1
     once = sum(times.forward) + sum(times.transfer)
-    if pipeline.chunks == 1 and not pipeline.backward:
-        if how.repeating:  # the next step of a micro-batch begins when it has come round, and its turn is there
-            turn = pipeline.micro_batches * times.forward[slowest]
-            if turn >= once:
-                return turn, descending(_added([(pipeline.micro_batches, parts[slowest])]))
-            later = 0
-        causes = _added([*((1, part) for part in parts), (later, parts[slowest])])
+    ranks = [range(rank, len(parts), pipeline.ranks) for rank in range(pipeline.ranks)]
+    slowest = max(ranks, key=lambda rank: sum(times.forward[part] for part in rank))
+    turn = pipeline.micro_batches * sum(times.forward[part] for part in slowest)
+    if how.repeating and turn >= once:  # a micro-batch has come round before it is its turn again
+        return turn, descending(_added([(pipeline.micro_batches, parts[part]) for part in slowest]))
+    if how.repeating or pipeline.chunks == 1:
+        later = 0 if how.repeating else pipeline.micro_batches - 1
+        causes = _added([*((1, part) for part in parts), *((later, parts[part]) for part in slowest)])
         causes[TRANSFER] = sum(times.transfer)
-        return once + later * times.forward[slowest], descending(causes)
-    rank = max(range(pipeline.ranks), key=lambda at: run.busy[at])
-    causes = _added([(pipeline.micro_batches, part) for part in parts[rank :: pipeline.ranks]])
-    causes[BUBBLE] = run.seconds - run.busy[rank]
+        return once + later * times.forward[slowest[0]], descending(causes)
+    busiest = max(range(pipeline.ranks), key=lambda at: run.busy[at])
+    causes = _added([(pipeline.micro_batches, parts[part]) for part in ranks[busiest]])
+    causes[BUBBLE] = run.seconds - run.busy[busiest]
     return run.seconds, descending(causes)
 
 
@@ -108,29 +109,34 @@ def descending(causes: dict[str, float]) -> dict[str, float]:
     return {cause: causes[cause] for cause in sorted(causes, key=lambda cause: (-causes[cause], cause))}
 
 
-def _memory(parts: Sequence[Report], tier: int, count: int, total: float) -> MemoryUse:
-    """Stages have sockets of their own: capacities and bytes add up (a rank's chunks share its capacity)."""
-    uses = [part.memory[tier] for part in parts]
-    peak = sum(use.peak_bytes for use in uses)
-    capacity = uses[0].capacity_bytes * len(parts)
-    most = max(uses, key=lambda use: (use.read_bytes or 0.0) + (use.written_bytes or 0.0))
-    if most.read_bytes is None:
-        return replace(most, capacity_bytes=capacity, peak_bytes=peak)
-    read = count * sum(use.read_bytes or 0.0 for use in uses)
-    written = count * sum(use.written_bytes or 0.0 for use in uses)
-    of_peak = sum(
-        count * (use.bandwidth_utilization or 0.0) * part.latency.total_seconds
-        for use, part in zip(uses, parts, strict=True)
-    )
-    return replace(
-        most,
-        capacity_bytes=capacity,
-        peak_bytes=peak,
-        read_bytes=read,
-        written_bytes=written,
-        achieved_bytes_per_second=(read + written) / total,
-        bandwidth_utilization=of_peak / len(parts) / total,
-    )
+def _memory(parts: Sequence[Report], how: PipelineSetting, sockets: int) -> Iterator[MemoryUse]:
+    """Stages have sockets of their own: capacities and bytes add up; a rank's chunks share its capacity.
+
+    Caches of the micro-batches that wait lie in the nearest tier that has room, next to those of the one that runs.
+    """
+    ranks, count = how.pipeline.ranks, how.pipeline.micro_batches
+    total = _time(parts, how)[0]
+    waiting = [float(sockets // ranks * kept) for kept in how.kept]
+    for index in range(len(parts[0].memory)):
+        use = memory_of([(float(count), part) for part in parts], index, total * ranks)
+        uses = [part.memory[index] for part in parts]
+        capacity = ranks * use.capacity_bytes
+        if use.read_bytes is None:
+            peaks = [max(each.peak_bytes for each in uses[rank::ranks]) for rank in range(ranks)]
+            yield replace(use, capacity_bytes=capacity, peak_bytes=sum(peaks))
+            continue
+        peak = 0
+        for at, each in enumerate(uses):
+            here = min(waiting[at], max(0, use.capacity_bytes - each.peak_bytes))
+            waiting[at] -= here
+            peak += each.peak_bytes + round(here)
+        yield replace(
+            use,
+            capacity_bytes=capacity,
+            peak_bytes=min(capacity, peak),
+            achieved_bytes_per_second=((use.read_bytes or 0.0) + (use.written_bytes or 0.0)) / total,
+            peak_bytes_per_second=None if use.peak_bytes_per_second is None else ranks * use.peak_bytes_per_second,
+        )
 
 
 def _unit(parts: Sequence[Report], unit: int, how: PipelineSetting, total: float) -> UnitUse:

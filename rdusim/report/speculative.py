@@ -28,10 +28,16 @@ def tokens_per_round(acceptance: float, length: int) -> float:
     return (1.0 - acceptance ** (length + 1)) / (1.0 - acceptance)
 
 
-def speculative(draft: Report, verify: Report, *, length: int, acceptance: float, peak_flops: float | None) -> Report:
-    """A step that makes one token of each sequence: the part of a round that one token stands for."""
+def speculative(
+    draft: Report, verify: Report, *, length: int, acceptance: float, needed: float, peak_flops: float | None
+) -> Report:
+    """A step that makes one token of each sequence: the part of a round that one token stands for.
+
+    `needed`: FLOPs of a step of the target alone. What the draft does and tokens that are rejected are no more of the
+    model's than padding is.
+    """
     share = 1.0 / tokens_per_round(acceptance, length)
-    made = _joined(draft, verify, (length * share, share), ("draft", "verify"), peak_flops)
+    made = _joined(draft, verify, (length * share, share), ("draft", "verify"), needed, peak_flops)
     setting = replace(verify.setting, draft=draft.setting.model, draft_length=length, acceptance_rate=acceptance)
     said = _said(draft, verify, length, acceptance)
     total = made.latency.total_seconds
@@ -41,24 +47,29 @@ def speculative(draft: Report, verify: Report, *, length: int, acceptance: float
 
 def prefill(draft: Report, target: Report, *, peak_flops: float | None) -> Report:
     """Both models read the prompt, one after the other."""
-    made = _joined(draft, target, (1.0, 1.0), ("draft", "target"), peak_flops)
+    needed = target.operational_intensity.flops
+    made = _joined(draft, target, (1.0, 1.0), ("draft", "target"), needed, peak_flops)
     total = made.latency.total_seconds
     return replace(made, latency=Latency(total_seconds=total, time_to_first_token_seconds=total))
 
 
 def _joined(
-    draft: Report, target: Report, weights: tuple[float, float], names: tuple[str, str], peak_flops: float | None
+    draft: Report,
+    target: Report,
+    weights: tuple[float, float],
+    names: tuple[str, str],
+    needed: float,
+    peak_flops: float | None,
 ) -> Report:
-    """Runs of two models that stay in memory together, so that their peaks add up."""
+    """Runs of two models that stay in memory together, so that their peaks add up. `needed`: FLOPs that count."""
     parts: Weighted = list(zip(weights, (draft, target), strict=True))
     total = total_of(parts, lambda report: report.latency.total_seconds)
-    flops = total_of(parts, lambda report: report.operational_intensity.flops)
     tokens = (target.throughput.tokens_per_second or 0.0) * target.latency.total_seconds
     batch = target.setting.batch
     return replace(
         target,
         latency=Latency(total_seconds=total),
-        throughput=throughput(tokens, total, batch, flops, peak_flops),
+        throughput=throughput(tokens, total, batch, needed, peak_flops),
         memory=tuple(_memory(parts, index, total) for index in range(len(target.memory))),
         units=tuple(unit_of(parts, index, total) for index in range(len(target.units))),
         links=links_of(parts, total),
@@ -68,7 +79,8 @@ def _joined(
         kernel_launches=max(1, round(total_of(parts, lambda report: report.kernel_launches))),
         breakdown_seconds=breakdown_of(parts),
         operational_intensity=Intensity(
-            flops=flops, bytes=total_of(parts, lambda report: report.operational_intensity.bytes)
+            flops=total_of(parts, lambda report: report.operational_intensity.flops),
+            bytes=total_of(parts, lambda report: report.operational_intensity.bytes),
         ),
         notes=tuple(dict.fromkeys((*draft.notes, *target.notes))),
     )

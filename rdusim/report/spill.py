@@ -48,7 +48,7 @@ def with_spill(report: Report, mapping: Mapping, arch: Arch, seconds_if_near: fl
         bytes=sum(symbol.bytes for symbol in far),
         transfer_bytes=sum(symbol.transfer_bytes for symbol in far),
         seconds_if_near=seconds_if_near,
-        added_seconds=report.latency.total_seconds - seconds_if_near,
+        added_seconds=max(0.0, report.latency.total_seconds - seconds_if_near),
         symbols=tuple(far),
     )
     return replace(report, spill=spill)

@@ -24,6 +24,7 @@ _SAMPLES = 20_000  # rows of occupancy after which every second one is dropped
 class Record:
     """Columns by request. Plain arrays, not NumPy's: the loop reads and writes single numbers.
 
+    `client`: who asked; in a closed loop, who was free to.
     `arrival`: at the node, the way over the network done. `compute`, `route`, `switch`: seconds so caused.
     `ended`: called for each request that is over, with its time.
     """
@@ -36,6 +37,7 @@ class Record:
         self.prompt: array[int] = array("q", requests.prompt_tokens.tolist())
         self.output: array[int] = array("q", requests.output_tokens.tolist())
         self.expert: array[int] = array("q", requests.expert.tolist())
+        self.client: array[int] = array("q", requests.client.tolist())
         self.scheduled = _filled(nan, count)
         self.first = _filled(nan, count)
         self.finish = _filled(nan, count)
@@ -90,7 +92,7 @@ class Record:
                 prompt_tokens=asked.prompt_tokens[order],
                 output_tokens=asked.output_tokens[order],
                 expert=asked.expert[order],
-                client=asked.client[order],
+                client=np.array(self.client, dtype=np.int64)[order],
             ),
             causes=self._causes(columns["finish"] - arrival[order], order),
             node=np.array(self.node, dtype=np.int64)[order],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from heapq import heappop, heappush
@@ -39,8 +40,8 @@ def serve(
 ) -> ServeResult:
     """Serve the requests on `options.nodes` nodes.
 
-    `cache` makes the expert cache of a node; without, all experts are resident. `think`: a closed loop: a client's next
-    request comes so many seconds after its previous one ended (of its first, `arrival` counts). `observer` is told the
+    `cache` makes the expert cache of a node; without, all experts are resident. `think`: a closed loop: a client
+    asks the next of all requests so many seconds after its previous one ended (of its first, `arrival` counts). `observer` is told the
     share of requests that are over. A KeyboardInterrupt ends the run: what is done so far is given back as partial.
     Raises OptionError, ServeError.
     """
@@ -57,7 +58,7 @@ def serve(
     partial = False
     try:
         if think is not None:
-            _closed(nodes, record, requests, think, _chooser(dispatcher, requests, len(experts), nodes))
+            _closed(nodes, record, think, _chooser(dispatcher, requests, len(experts), nodes, record))
         elif dispatcher.choose is None or len(nodes) == 1:
             _apart(nodes, record, _assigned(dispatcher, requests, len(experts), len(nodes)))
         else:
@@ -106,11 +107,14 @@ def _assigned(dispatcher: Dispatcher, requests: Requests, experts: int, nodes: i
 
 
 def _chooser(
-    dispatcher: Dispatcher, requests: Requests, experts: int, nodes: Sequence[Node]
+    dispatcher: Dispatcher, requests: Requests, experts: int, nodes: Sequence[Node], record: Record | None = None
 ) -> Callable[[int, float], int]:
-    """Node of a request that arrives at a time."""
+    """Node of a request that arrives at a time. `record`: of a closed loop, where it says who asks."""
     if (choose := dispatcher.choose) is None or len(nodes) == 1:
         assigned = _assigned(dispatcher, requests, experts, len(nodes))
+        if record is not None and dispatcher.by_client and np.any(requests.client != requests.client[:1]):
+            node_of = dict(zip(requests.client.tolist(), assigned, strict=True))
+            return lambda request, time: node_of[record.client[request]]
         return lambda request, time: assigned[request]
     for node in nodes:
         node.finished = []
@@ -142,35 +146,27 @@ def _together(nodes: Sequence[Node], record: Record, choose: Callable[[int, floa
 def _closed(
     nodes: Sequence[Node],
     record: Record,
-    requests: Requests,
     think: NDArray[np.float64],
     choose: Callable[[int, float], int],
 ) -> None:
-    """Closed loop. The node that is furthest behind goes on, as far as the next: nobody can send it into the past.
+    """Closed loop: who is free asks the next of a common pool, so that all are busy to the end. The node that is furthest behind goes on, as far as the next: nobody can send it into the past.
 
     With one node a leap ends only at events; with several, while two are busy, at every step of the other.
     """
-    to_come = _by_client(requests)
-    coming: list[tuple[float, int]] = []
-
-    def issue(client: int, time: float) -> None:
-        if to_come[client]:
-            request = to_come[client].pop()
-            record.arrival[request] = time
-            heappush(coming, (time, request))
+    coming, pool = _first_and_others(record)
 
     def ended(request: int, time: float) -> None:
-        client = int(requests.client[request])
-        if to_come[client]:
-            issue(client, time + 2 * record.network + float(think[to_come[client][-1]]))
+        if pool:
+            following = pool.popleft()
+            record.client[following] = record.client[request]
+            record.arrival[following] = time + 2 * record.network + float(think[following])
+            heappush(coming, (record.arrival[following], following))
 
     record.ended = ended
-    for client, theirs in to_come.items():
-        issue(client, record.arrival[theirs[-1]])
     try:
         _take_turns(nodes, coming, choose)
     finally:  # an interrupt leaves requests that were never asked
-        for request in [*(request for _, request in coming), *(one for theirs in to_come.values() for one in theirs)]:
+        for request in [*(request for _, request in coming), *pool]:
             record.arrival[request] = nan
 
 
@@ -188,12 +184,14 @@ def _take_turns(nodes: Sequence[Node], coming: list[tuple[float, int]], choose: 
             node.step(min(coming[0][0] if coming else inf, others))
 
 
-def _by_client(requests: Requests) -> dict[int, list[int]]:
-    """Requests of each client, the last first, so that the next is popped."""
-    clients: dict[int, list[int]] = {}
-    for request in range(len(requests) - 1, -1, -1):
-        clients.setdefault(int(requests.client[request]), []).append(request)
-    return clients
+def _first_and_others(record: Record) -> tuple[list[tuple[float, int]], deque[int]]:
+    """The first request of each client as a heap of (time, request), and all others in order."""
+    first: dict[int, int] = {}
+    for request, client in enumerate(record.client):
+        first.setdefault(client, request)
+    opening = set(first.values())
+    others = deque(request for request in range(len(record.client)) if request not in opening)
+    return sorted((record.arrival[request], request) for request in opening), others
 
 
 def _result(

@@ -17,6 +17,7 @@ from rdusim.mapping.needs import needs
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import MemoryStream, Stage, Stream
 from rdusim.sim.alone import StageTime, comes_whole, operand_tail, stage_times
+from rdusim.sim.attribution import Shares, carrying, lasting, moving, serving
 from rdusim.sim.causes import AGCU, COLLECTIVE, DIE, FILL, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
 from rdusim.timing import p2p, rdn, tln
@@ -54,7 +55,7 @@ class _Builder:
         self, mapped: MappedSection, moves: Sequence[Flow], arch: Arch, causes: Causes, loop: int | None
     ) -> None:
         self.mapped, self.section, self.moves, self.arch = mapped, mapped.section, moves, arch
-        self.number, self.loop = causes.number, loop
+        self.causes, self.loop = causes, loop
         self.names: list[str] = []
         self.arcs: list[Arc] = []
         self.starts: dict[str, int] = {}
@@ -100,8 +101,9 @@ class _Builder:
         self.names.append(name)
         return len(self.names) - 1
 
-    def _arc(self, source: int, target: int, delay: float, tokens: int, cause: str) -> None:
-        self.arcs.append((source, target, delay, tokens, self.number[cause]))
+    def _arc(self, source: int, target: int, delay: float, tokens: int, cause: str | Shares) -> None:
+        label = self.causes.number[cause] if isinstance(cause, str) else self.causes.mixture(cause)
+        self.arcs.append((source, target, delay, tokens, label))
 
     def _share(self, tiles: int) -> float:
         """Part of its firings' time that falls on one tile of the section, for something that fires less often."""
@@ -162,13 +164,9 @@ class _Builder:
         if self.loop is not None:
             for tier in dict.fromkeys(flow.tier for flow in loads):
                 rounds[tier] = self._round(tier, [flow for flow in loads if flow.tier == tier])
-        busy: dict[str, float] = {}
-        for flow in loads:
-            busy[flow.tier] = busy.get(flow.tier, 0.0) + flow.stream.bytes / flow.left_rate
-        busiest = max(busy, key=lambda tier: busy[tier], default="")
         times = in_order(loads, self.section)
-        for flow, (begin, end) in zip(loads, times, strict=True):
-            self._resident_load(flow, begin, end, rounds.get(flow.tier), busiest)
+        for at, (flow, (begin, end)) in enumerate(zip(loads, times, strict=True)):
+            self._resident_load(flow, begin, end, rounds.get(flow.tier), serving(loads, times, at))
         for stage in dict.fromkeys(flow.stream.after for flow in loads if flow.stream.after):
             gathered = [(flow, *time) for flow, time in zip(loads, times, strict=True) if flow.stream.after == stage]
             first = min(begin for _, begin, _ in gathered)
@@ -184,37 +182,37 @@ class _Builder:
         moved, carried = sum(flow.stream.bytes / flow.left_rate for flow in loads), max(doors.values(), default=0.0)
         served = self._event(f"{tier} has served a repeat")
         self._arc(self.origin, served, moved, 0, tier)
-        self._arc(served, served, max(moved, carried), 1, tier if moved >= carried else AGCU)
+        self._arc(served, served, max(moved, carried), 1, carrying({tier: moved}, max(moved, carried)))
         return served
 
-    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None, busiest: str) -> None:
+    def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None, serves: Shares) -> None:
         """`before`: under kernel looping, when the repeat before has been served.
 
-        `busiest`: the tier that loads wait for when they wait for each other.
+        `serves`: what the time from the first request on is spent on.
         """
         stream = flow.stream
         started, there = self._event(f"{stream.name} begins"), self._event(stream.name)
         self.moved[stream.name], self.begun[stream.name] = there, started
-        cause = flow.limit if stream.bytes / flow.rate > (end - begin) / 2 else busiest
         first = float(flow.latency) + self._hops(stream)
-        self._arc(self.origin, started, first + begin, 0, busiest if begin else FILL)
-        self._arc(started, there, end - begin, 0, cause)
+        self._arc(self.origin, started, first + begin, 0, {**lasting(serves, begin), FILL: first})
+        self._arc(started, there, end - begin, 0, serves)
         beyond = stream.bytes - stream.prefetch
         if beyond > 0:
-            self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
+            self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, moving(flow))
         self._arrive(flow, there)
         if self.loop is not None and before is not None:
             room = self.loop if beyond <= 0 else 1
-            self._arc(before, there, float(flow.latency) + end, 1, cause)
-            self._arc(self.dones[stream.stage], there, stream.bytes / flow.rate, room, flow.limit)
-            self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
+            self._arc(before, there, float(flow.latency) + end, 1, {**lasting(serves, end), FILL: float(flow.latency)})
+            self._arc(self.dones[stream.stage], there, stream.bytes / flow.rate, room, moving(flow))
+            self._arc(there, there, stream.bytes / flow.rate, 1, moving(flow))
 
     def _found(self, flow: Flow, stage: str, begin: float, takes: float) -> None:
         """What a stage finds the indices of is asked for when it ends, in order with all that it finds."""
-        name, ask = flow.stream.name, float(flow.latency) + 2 * self._hops(flow.stream) + begin
+        name, ask = flow.stream.name, float(flow.latency) + 2 * self._hops(flow.stream)
         if name in self.begun:
-            self._arc(self.ends[stage], self.begun[name], ask, 0, flow.tier)
-        self._arc(self.ends[stage], self.moved[name], ask + takes, 0, flow.limit)
+            self._arc(self.ends[stage], self.begun[name], ask + begin, 0, {FILL: ask, **lasting(moving(flow), begin)})
+        spent = {FILL: ask, **lasting(moving(flow), begin + takes)}
+        self._arc(self.ends[stage], self.moved[name], ask + begin + takes, 0, spent)
 
     def _arrive(self, flow: Flow, there: int) -> None:
         """What moves in front of the rest must be there; otherwise a stage follows what comes, from the first bytes on.
@@ -326,12 +324,14 @@ class _Builder:
             for switch, size in flow.doors.items():
                 doors[switch] = doors.get(switch, 0.0) + size * flow.stream.tiles / flow.door_rate
         add(AGCU, max(doors.values(), default=0.0))
+        tiers = {flow.tier: busy[flow.tier] for flow in self.moves if flow.tier in busy}
         for resource, cycles in busy.items():
+            cause = carrying(tiers, cycles) if resource == AGCU else resource
             used = self._event(f"{resource} in use")
             over = [flow for flow in self.moves if flow.tier == resource]
             first = min((float(flow.latency) for flow in over), default=0.0)
-            self._arc(self.origin, used, first + cycles, 0, resource)
-            self._arc(used, used, cycles, 1, resource)
+            self._arc(self.origin, used, first + cycles, 0, cause)
+            self._arc(used, used, cycles, 1, cause)
             self._arc(used, self.last, 0.0, 0, resource)
             for flow in self._latest(over):
                 self._arc(used, self.moved[flow.stream.name], 0.0, 0, resource)

@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 from rdusim.arch.types import Arch
-from rdusim.errors import OptionError
+from rdusim.errors import OptionError, Problem
+from rdusim.mapping.mesh import mesh_of
 from rdusim.mapping.types import Mapping
-from rdusim.sim.cycle import cycle
+from rdusim.sim.cycle import cycle, machine_too_large
 from rdusim.sim.discrete import discrete
 from rdusim.sim.steady import steady
 from rdusim.sim.trace import SimulateOptions, Trace
@@ -18,6 +19,11 @@ from rdusim.sim.trace import SimulateOptions, Trace
 ENGINES: Final[PyMapping[str, Callable[[Mapping, Arch], Trace]]] = MappingProxyType(
     {"steady": steady, "discrete": discrete, "cycle": cycle}
 )
+
+
+def engine_problems(engine: str, arch: Arch) -> list[Problem]:
+    """Why an engine runs nothing on a machine: known before there is a program."""
+    return machine_too_large(mesh_of(arch.socket)) if engine == "cycle" else []
 
 
 def simulate(mapping: Mapping, arch: Arch, options: SimulateOptions | None = None) -> Trace:

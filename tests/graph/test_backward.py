@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,5 +197,9 @@ def test_what_cannot_be_trained_is_named() -> None:
         train(load_graph("gpt2", prompt))
     with pytest.raises(GraphError, match=r"no gradient goes through 'maximum'.*kink"):
         body(binary("maximum"))
+    with pytest.raises(GraphError) as error:  # one reason is one message
+        train(load_graph("mixtral-8x7b", replace(prompt, phase=Phase.TRAIN)))
+    (problem,) = error.value.problems
+    assert "'topk', 'dispatch', 'expert_linear', 'combine': mixtures of experts" in str(problem)
     with pytest.raises(OptionError, match="unknown value 'adam'"):
         TrainOptions(optimizer="adam")

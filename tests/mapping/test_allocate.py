@@ -12,6 +12,7 @@ from rdusim.errors import MappingError
 from rdusim.mapping.allocate import allocate
 from rdusim.mapping.pack import ALIGNMENT, Lifetime, aligned, lifetimes_of
 from rdusim.mapping.pieces import part_at
+from rdusim.mapping.types import SpillOrder
 from rdusim.program.types import Buffer
 from rdusim.units import Bytes
 from tests.mapping.programs import buffer, toy
@@ -31,6 +32,17 @@ def test_buffers_that_never_live_together_share_addresses() -> None:
     assert found["a"].offset == found["b"].offset == 0
     assert found["c"].offset == 3 * PAGE
     assert peaks == {"hbm": 4 * PAGE}
+
+
+def test_by_density_the_least_traffic_for_each_byte_goes_first_whatever_it_is() -> None:
+    buffers = [
+        buffer("experts", 6 * PAGE, None, transfer=6, role="weight"),
+        buffer("busy", PAGE, None, transfer=5),
+        buffer("dense", PAGE, None, transfer=9, role="weight"),
+    ]
+    for order, gone in ((SpillOrder.TRANSFER, "busy"), (SpillOrder.DENSITY, "experts")):
+        found, _ = allocate(buffers, tiers(7, 8), order=order)
+        assert {name for name, at in found.items() if at.tier != "hbm"} == {gone}
 
 
 def test_a_buffer_read_in_the_next_repeat_lives_between_its_uses() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rdusim.errors import OptionError, RdusimError
 from rdusim.pipeline import Cache, RunRequest, run
-from rdusim.pipeline.auto_plan import AXES, LISTED, SIMULATED, _asked, _bound, plans
+from rdusim.pipeline.auto_plan import AXES, LISTED, SIMULATED, _asked, _bound, _reasons, plans
 from rdusim.pipeline.stages import Stages
 from rdusim.report.types import PlanUse, Report
 from tests.graph.tiny_models import LLAMA, write
@@ -115,3 +115,22 @@ def test_where_no_plan_is_legal_the_reasons_are_given(tmp_path: Path) -> None:
     path = write(tmp_path, LLAMA)
     with pytest.raises(OptionError, match=r"no plan for 7 sockets is legal \(tp=7: .*does not divide"):
         run(RunRequest(model=str(path), sockets=7, context_tokens=8, parallel="auto"))
+
+
+def test_a_reason_that_plans_have_in_common_is_said_once() -> None:
+    refused = [
+        PlanUse(parallelism={axis: 2 if axis == cut else 1 for axis in AXES}, refused="too large" if cut else "why")
+        for cut in (*AXES[:3], "")
+    ]
+    first, second, _ = AXES[:3]
+    assert _reasons(refused) == [f"{first}=2, {second}=2 and 1 more: too large", "tp=1: why"]
+
+
+def test_an_engine_that_runs_nothing_on_the_machine_is_refused_before_any_plan_is_tried(tmp_path: Path) -> None:
+    heard: list[str] = []
+    path = write(tmp_path, LLAMA)
+    with pytest.raises(OptionError) as error:
+        run(RunRequest(model=str(path), phase="train", parallel="auto", engine="cycle"), observe=heard.append)
+    (problem,) = error.value.problems
+    assert problem.field == "--engine cycle"
+    assert not heard

@@ -9,10 +9,13 @@ import pytest
 
 from rdusim.errors import GraphError, OptionError
 from rdusim.pipeline import Cache, RunRequest, Stages, run
+from rdusim.pipeline.model_flops import asked_flops
+from rdusim.program.lower import model_flops
 from rdusim.report.speculative import tokens_per_round
 from tests.graph.tiny_models import LLAMA, TINY, write
 
 LENGTH, RATE = 3, 0.7
+PLAIN = {"draft": None, "draft_length": None, "acceptance_rate": None}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,8 @@ def test_a_token_takes_its_part_of_the_drafts_and_the_check(asked: RunRequest, c
     flops = LENGTH * draft.operational_intensity.flops + verify.operational_intensity.flops
     assert report.operational_intensity.flops == pytest.approx(flops / made)
     assert (report.setting.draft_length, report.setting.acceptance_rate) == (LENGTH, RATE)
+    plain = run(replace(asked, **PLAIN), cache=cache).operational_intensity.flops
+    assert report.throughput.flops_per_second == pytest.approx(plain / total)  # neither the draft's nor the rejected
 
 
 def test_both_models_lie_in_memory_and_the_draft_takes_from_the_other(asked: RunRequest, cache: Cache) -> None:
@@ -88,6 +93,8 @@ def test_a_generation_drafts_every_token_and_both_models_read_the_prompt(asked: 
     assert report.latency.time_to_first_token_seconds == pytest.approx(sum(first))
     step = run(replace(asked, context_tokens=33), cache=cache).latency.total_seconds
     assert report.latency.total_seconds == pytest.approx(sum(first) + step)
+    counted = report.throughput.flops_per_second * report.latency.total_seconds
+    assert counted == pytest.approx(asked_flops(stages))
     assert sum(report.breakdown_seconds.values()) == pytest.approx(report.latency.total_seconds)
 
 
@@ -107,10 +114,16 @@ def test_a_draft_of_fixed_shapes_is_refused_with_all_else_that_is_wrong(asked: R
     assert said[0].startswith("--draft: toy-mlp has shapes of its own")
 
 
+def test_a_draft_of_another_vocabulary_is_refused_in_one_message(asked: RunRequest, tmp_path: Path) -> None:
+    other = str(write(tmp_path, LLAMA | {"vocab_size": 1031}))
+    with pytest.raises(OptionError) as error:
+        Stages(replace(asked, draft=other))
+    (problem,) = error.value.problems
+    assert str(problem).startswith("--draft: ")
+    assert "a vocabulary of 1,031" in str(problem) and "of 29" in str(problem)
+
+
 # Static shapes
-
-
-PLAIN = {"draft": None, "draft_length": None, "acceptance_rate": None}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +140,9 @@ def test_padding_is_computed_and_not_counted(asked: RunRequest, cache: Cache, ph
     assert padded.setting.batch == 3
     assert padded.throughput.tokens_per_second == pytest.approx(3 * (asked.input_tokens or 1) / total)
     assert padded.throughput.tokens_per_second_per_user == pytest.approx((asked.input_tokens or 1) / total)
-    assert padded.throughput.flops_per_second == pytest.approx(real.throughput.flops_per_second)
+    needed = run(asked, cache=cache).operational_intensity.flops
+    assert padded.throughput.flops_per_second == pytest.approx(needed / total)
+    assert needed < 0.8 * real.operational_intensity.flops
     assert "the padding is computed, not counted" in padded.notes[-1]
     assert "20 runs as 64" in padded.notes[-1] and "3 runs as 4" in padded.notes[-1]
 
@@ -140,9 +155,33 @@ def test_a_run_of_the_compiled_shape_is_not_padded(asked: RunRequest, cache: Cac
     assert padded.throughput == real.throughput
 
 
+@pytest.mark.parametrize("model", [LLAMA, TINY["gpt-oss"]])  # the latter has sliding windows and experts
+def test_a_padded_generation_counts_the_prompt_and_the_contexts_that_there_are(
+    tmp_path: Path, model: dict[str, object]
+) -> None:
+    asked = RunRequest(
+        model=str(write(tmp_path, model)), sockets=2, batch=2, phase="generate", input_tokens=5, output_tokens=4
+    )
+    stages = Stages(asked)
+    shapes = [stages.plan.prefill(), *map(stages.plan.decode, (6, 7, 8))]
+    needed = sum(model_flops(stages.whole(shape)) for shape in shapes)
+    assert asked_flops(Stages(replace(asked, compiled_tokens=32, compiled_batch=3))) == pytest.approx(needed, rel=5e-3)
+
+
+def test_a_padded_training_step_counts_what_it_learns_from(asked: RunRequest, cache: Cache) -> None:
+    asked = replace(asked, **PLAIN, phase="train", context_tokens=None, input_tokens=8, batch=2)
+    stages, compiled = Stages(asked, cache=cache), replace(asked, compiled_tokens=16, compiled_batch=4)
+    needed = model_flops(stages.whole(stages.shape()))
+    assert asked_flops(Stages(compiled, cache=cache)) == pytest.approx(needed)
+    assert asked_flops(Stages(replace(compiled, micro_batches=2), cache=cache)) == pytest.approx(needed)
+
+
 def test_every_step_of_a_compiled_generation_is_the_same(asked: RunRequest, cache: Cache) -> None:
     heard: list[str] = []
     asked = replace(asked, **PLAIN, phase="generate", context_tokens=None, input_tokens=8, output_tokens=9)
     report = run(replace(asked, compiled_tokens=32), observe=heard.append)
     assert sum(said.startswith("lowering") for said in heard) == 2  # prefill and one step
     assert report.throughput.tokens_per_second == pytest.approx(2 * 9 / report.latency.total_seconds)
+    needed = asked_flops(Stages(asked))
+    assert report.throughput.flops_per_second == pytest.approx(needed / report.latency.total_seconds)
+    assert needed < report.operational_intensity.flops

@@ -128,7 +128,13 @@ def test_data_parallel_inference_needs_no_collective(tmp_path: Path) -> None:
     assert not collectives(distribute(full, Parallelism(dp=4)))
 
 
-@pytest.mark.parametrize(("ways", "said"), [(Parallelism(sp=3), "sp=3 does not divide"), (Parallelism(dp=4), "dp=4")])
+@pytest.mark.parametrize(
+    ("ways", "said"),
+    [
+        (Parallelism(sp=3), r"^--parallel: sp=3 does not divide 8 tokens \(6 or 9 would do\)$"),
+        (Parallelism(dp=4), r"^--parallel: dp=4 does not divide 2 sequences \(4 would do\)$"),
+    ],
+)
 def test_what_does_not_divide_is_refused(ways: Parallelism, said: str, tmp_path: Path) -> None:
     full = load_graph(write(tmp_path, MODELS["llama"]), prefill(8))
     with pytest.raises(LowerError, match=said):

@@ -9,10 +9,11 @@ import pytest
 
 from rdusim.arch.load import load_arch
 from rdusim.graph.load import load_graph
+from rdusim.graph.ops import flops
 from rdusim.graph.types import Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
 from rdusim.mapping.types import Mapping
-from rdusim.program.lower import lower
+from rdusim.program.lower import lower, model_flops, needed_flops
 from rdusim.program.shard import shard
 from rdusim.program.types import LowerOptions, Parallelism, Section
 from rdusim.sim.simulate import simulate
@@ -92,6 +93,29 @@ def test_partial_sums_of_experts_and_shared_expert_are_reduced_once(name: str, s
     assert len(reduced) == sums
     hidden = load_graph(name, DECODE).by_name["decoder/experts.combine"].dims["k"]
     assert {graph.tensors[operator.outputs[0].tensor].shape for operator in reduced} == {(4, 1, hidden)}
+
+
+@pytest.mark.parametrize("name", ["mixtral-8x7b", "gpt-oss-20b", "deepseek-v3"])
+@pytest.mark.parametrize("shape", [DECODE, PREFILL])
+def test_flops_that_a_model_needs_know_nothing_of_slots(name: str, shape: RunShape) -> None:
+    """Those of the tokens: not of the busiest group's slots, nor of room for every case."""
+    needed = model_flops(load_graph(name, shape))
+    for other in (
+        replace(shape, expert_groups=8),
+        replace(shape, routing_skew=3.0, expert_groups=8),
+        replace(shape, full_routing=True),
+    ):
+        graph = load_graph(name, other)
+        assert model_flops(graph) == pytest.approx(needed, rel=1e-9)
+    graph = load_graph(name, replace(shape, routing_skew=3.0, expert_groups=8))
+    assert sum(b.repeats * flops(graph.by_name[each]) for b in graph.blocks for each in b.operators) > needed
+
+
+def test_mixtrals_experts_need_the_products_of_two_of_them_for_each_token() -> None:
+    graph = load_graph("mixtral-8x7b", replace(PREFILL, routing_skew=1.0, expert_groups=4))
+    products = [operator for operator in graph.operators if operator.kind == "expert_linear"]
+    tokens = PREFILL.batch * PREFILL.query_tokens
+    assert [needed_flops(each) for each in products] == [2.0 * 2 * tokens * 4096 * 14336] * 3
 
 
 def test_prefill_goes_through_the_experts_in_tiles_of_experts() -> None:

@@ -78,7 +78,8 @@ def feed_forward(b: GraphBuilder, mixture: Mixture, x: Value, router: Router, ne
         attributes={**attributes, "members": mixture.count // b.shape.expert_groups},
     )
     rows = b.op("dispatch", "experts.dispatch", [x, tokens], f"{ahead}e t k", attributes=attributes)
-    made = (network or gated)(b, mixture, rows, ids)
+    with b.slots(_filled(b, mixture)):
+        made = (network or gated)(b, mixture, rows, ids)
     return b.op("combine", "experts.combine", [made, weights, slots], "b s k", dtype=x.dtype, attributes=attributes)
 
 
@@ -159,6 +160,12 @@ def linear(
 
 def _ahead(b: GraphBuilder) -> str:
     return "x " if b.shape.expert_groups > 1 else ""
+
+
+def _filled(b: GraphBuilder, mixture: Mixture) -> float:
+    """Rows that the tokens need over the rows that all groups have slots for; the busiest group sets the latter."""
+    rows = b.extents["x"] * b.extents["e"] * b.extents["t"]
+    return b.shape.batch * b.shape.query_tokens * mixture.chosen / rows
 
 
 def _experts(b: GraphBuilder) -> dict[str, Scalar]:

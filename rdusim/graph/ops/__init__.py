@@ -22,6 +22,7 @@ __all__ = [
     "bytes_in",
     "bytes_out",
     "density",
+    "filled",
     "flops",
     "indexed",
     "macs",
@@ -63,6 +64,11 @@ def indexed(operator: Operator) -> tuple[str, ...]:
 def density(operator: Operator) -> float:
     """Share of its multiply-accumulates that a systolic operator carries out: 1 - the sparsity of its weight."""
     return 1.0 - number(operator, "sparsity")
+
+
+def filled(operator: Operator) -> float:
+    """Of an operator over slots for tokens: the rows that tokens need over the slots that there are."""
+    return number(operator, "filled", 1.0)
 
 
 def points(operator: Operator) -> int:

@@ -22,7 +22,11 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
-    """Either `assign`: the node of every request, from the requests alone; or `choose`: by load when it arrives."""
+    """Either `assign`: the node of every request, from the requests alone; or `choose`: by load when it arrives.
+
+    `by_client`: what `assign` says follows from the client alone, where there are several.
+    """
 
     assign: Callable[[Requests, int, int], NDArray[np.int64]] | None = None
     choose: Callable[[float, Sequence[Load]], int] | None = None
+    by_client: bool = False

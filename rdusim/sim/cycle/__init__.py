@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rdusim.sim.cycle.engine import cycle
+from rdusim.sim.cycle.engine import cycle, machine_too_large
 
-__all__ = ["cycle"]
+__all__ = ["cycle", "machine_too_large"]

@@ -39,15 +39,7 @@ def cycle(mapping: Mapping, arch: Arch) -> Trace:
 
 
 def _too_large(mapping: Mapping, mesh: Mesh, arch: Arch) -> list[Problem]:
-    problems = []
-    if mesh.switches > MOST_SWITCHES:
-        problems.append(
-            Problem(
-                field="--engine cycle",
-                message=f"the machine has {mesh.switches:,} switches a socket, more than {MOST_SWITCHES}",
-                hint="set socket.tile.rows and cols to 8 and less, or take --engine discrete",
-            )
-        )
+    problems = machine_too_large(mesh)
     for mapped in mapping.sections:
         if (moves := _moves(mapped, arch)) > MOST_MOVES:
             problems.append(
@@ -67,6 +59,15 @@ def _too_large(mapping: Mapping, mesh: Mesh, arch: Arch) -> list[Problem]:
             )
         )
     return problems
+
+
+def machine_too_large(mesh: Mesh) -> list[Problem]:
+    """What forbids this engine whatever runs."""
+    if mesh.switches <= MOST_SWITCHES:
+        return []
+    message = f"the machine has {mesh.switches:,} switches a socket, more than {MOST_SWITCHES}"
+    hint = "set socket.tile.rows and cols to 8 and less, or take --engine discrete"
+    return [Problem(field="--engine cycle", message=message, hint=hint)]
 
 
 def _moves(mapped: MappedSection, arch: Arch) -> int:
