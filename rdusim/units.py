@@ -48,6 +48,8 @@ _SCALES: Final[dict[Dimension, _Scale]] = {
         article="a time",
         example="600 ns",
         units={
+            "h": (3600, 1),
+            "min": (60, 1),
             "s": (1, 1),
             "ms": (1, 10**3),
             "us": (1, 10**6),

@@ -44,7 +44,10 @@ class NodeCosts(StepCosts, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """All that a run takes. `think`: of a closed loop. `region`: bytes of the nearest tier for experts."""
+    """All that a run takes. `think`: of a closed loop. `region`: bytes of the nearest tier for experts.
+
+    `least_nodes`: fewer cannot hold the experts, dispatched as they are.
+    """
 
     scenario: Scenario
     requests: Requests
@@ -56,15 +59,23 @@ class Deployment:
     region: Bytes
     kv: KvMemory | None
     memory: NodeUse
+    least_nodes: int = 1
 
 
-def deploy(scenario: Scenario, *, seed: int | None = None, observe: Observe | None = None) -> Deployment:
-    """Draw the requests, weigh the models, measure their steps. Raises an RdusimError for what cannot be."""
+def deploy(
+    scenario: Scenario, *, seed: int | None = None, observe: Observe | None = None, any_nodes: bool = False
+) -> Deployment:
+    """Draw the requests, weigh the models, measure their steps. Raises an RdusimError for what cannot be.
+
+    `any_nodes`: more nodes may be taken than the scenario has, where that is what the experts need.
+    """
     machine = scenario.machine
     experts = experts_of(scenario, lambda model: weight_bytes(model, machine.dtype))
     requests, think = draw_requests(scenario, seed)
     costs, near, sockets, store = node_costs(machine, _models(scenario), observe)
-    region, kv, memory = _memory(scenario, experts, costs, near)
+    region, kv, memory, least = _memory(scenario, experts, costs, near, any_nodes)
+    if any_nodes:
+        scenario = replace(scenario, nodes=max(scenario.nodes, least))
     if scenario.scheduler.name == COE and kv is not None:
         _check_kv(scenario, requests, experts, kv)
     table = few_points(costs, spans(scenario, requests), cheap=is_gpu(machine))
@@ -80,6 +91,7 @@ def deploy(scenario: Scenario, *, seed: int | None = None, observe: Observe | No
         region=region,
         kv=kv,
         memory=memory,
+        least_nodes=least,
     )
 
 
@@ -146,9 +158,9 @@ def spans(scenario: Scenario, requests: Requests) -> dict[str, Span]:
 
 
 def _memory(
-    scenario: Scenario, experts: tuple[Expert, ...], costs: NodeCosts, near: str
-) -> tuple[Bytes, KvMemory | None, NodeUse]:
-    """Bytes for experts and for KV in the nearest tier, and room for all experts where they live."""
+    scenario: Scenario, experts: tuple[Expert, ...], costs: NodeCosts, near: str, any_nodes: bool
+) -> tuple[Bytes, KvMemory | None, NodeUse, int]:
+    """Bytes for experts and for KV in the nearest tier, room for all experts where they live, the least nodes."""
     dtype, entry = scenario.machine.dtype, scenario.kv
     router = weight_bytes(scenario.router.model, dtype) if scenario.router.model is not None else Bytes(0)
     capacity = costs.capacity(near)
@@ -174,8 +186,7 @@ def _memory(
     )
     _check_sizes(scenario, experts, region)
     ExpertCache(experts, region, POLICIES[scenario.region.cache])  # refuses what does not fit beside pinned ones
-    if home is not None:
-        _check_home(scenario, experts, node)
+    least = 1 if home is None else _least_nodes(scenario, experts, node, any_nodes)
     use = NodeUse(
         capacity_bytes=capacity,
         router_bytes=router,
@@ -185,7 +196,7 @@ def _memory(
         home_capacity_bytes=home,
         resident_experts=footprint(node, experts).resident,
     )
-    return region, kv, use
+    return region, kv, use, least
 
 
 def _check_sizes(scenario: Scenario, experts: tuple[Expert, ...], region: Bytes) -> None:
@@ -213,15 +224,17 @@ def _check_kv(scenario: Scenario, requests: Requests, experts: tuple[Expert, ...
     raise ServeError(Problem(message=message, file=str(scenario.file), field="kv.near", hint=hint))
 
 
-def _check_home(scenario: Scenario, experts: tuple[Expert, ...], node: NodeMemory) -> None:
-    """Experts live somewhere: with affinity each on one node, else all on every node."""
-    held = scenario.nodes if scenario.dispatcher == AFFINITY else 1
-    if (needed := nodes_needed(node, experts)) > held:
+def _least_nodes(scenario: Scenario, experts: tuple[Expert, ...], node: NodeMemory, any_nodes: bool) -> int:
+    """Nodes that hold the experts: with affinity each lives on one node, else all on every node."""
+    shared = scenario.dispatcher == AFFINITY
+    held = scenario.nodes if shared else 1
+    if (needed := nodes_needed(node, experts)) > held and not (shared and any_nodes):
         total = show(sum(expert.weight_bytes for expert in experts), "size")
         room = show(max(node.store, node.region), "size")
         message = f"{len(experts):,} experts take {total}, a node holds {room}"
         hint = f"nodes: {needed} with dispatcher: affinity, fewer experts, or a narrower dtype"
         raise ServeError(Problem(message=message, file=str(scenario.file), field="experts", hint=hint))
+    return needed if shared else 1
 
 
 def with_nodes(deployment: Deployment, nodes: int) -> Deployment:

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Final, cast
 
 from rdusim.dtypes import DType
-from rdusim.graph.load import load_graph
+from rdusim.graph.load import load_graph, locate
+from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
 from rdusim.units import Bytes
 
@@ -22,6 +23,12 @@ def kv_bytes_per_token(model: str, dtype: str = "bf16") -> Bytes:
     """Of one sequence over all layers; 0 for a model whose state does not grow."""
     low, high = (_held(_graph(model, dtype, context), Role.KV_CACHE) for context in _CONTEXTS)
     return Bytes(round((high - low) / (_CONTEXTS[1] - _CONTEXTS[0])))
+
+
+def positions(model: str) -> int | None:
+    """Tokens that a sequence may have by its config.json; None if that does not say, or the model is a graph."""
+    path, _ = locate(model)
+    return None if path.suffix != ".json" else read_settings(path).optional_size("max_position_embeddings")
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from rdusim.serve.requests import make_requests
 from rdusim.serve.router import POLICIES
 from rdusim.serve.traces import read_lengths, read_trace
 from rdusim.serve.types import Requests
-from rdusim.units import Seconds
+from rdusim.units import Seconds, show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +39,9 @@ SOURCES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "recorded": (("file",), ("shuffled",)),
     "by_client": ((), ()),
 }
+_MOST_REQUESTS: Final = 20_000_000
+_REQUEST_BYTES: Final = 600  # about what one takes in memory while it is served: 1 million requests take 0.6 GB
+_MOST_TOKENS: Final = 10_000_000  # of one prompt or answer
 _BESIDE: Final = "paths are relative to the scenario's folder"
 
 
@@ -148,9 +151,19 @@ def _trace(top: Group, folder: Path) -> TraceEntry:
     group.need("file")
     return TraceEntry(
         file=_file(group, folder) or folder,
-        requests=cast("int | None", group.whole("requests", None)),
+        requests=_requests(group, None),
         speed=group.number("speed", 1.0, above=0.0),
     )
+
+
+def _requests(group: Group, default: int | None) -> int | None:
+    """How many requests; all of them are in memory at once."""
+    count = group.whole("requests", default)
+    if count is not None and count > _MOST_REQUESTS:
+        message = f"{count:,} requests would take about {show(_REQUEST_BYTES * count, 'size')} of memory"
+        group.wrong("requests", message, f"at most {_MOST_REQUESTS:,}")
+        return default
+    return count
 
 
 def _file(group: Group, folder: Path) -> Path | None:
@@ -187,7 +200,7 @@ def _arrivals(top: Group, folder: Path) -> ArrivalEntry:
     path = folder / group.text("folder") if "folder" in group else None
     if path is not None and not path.is_dir():
         group.wrong("folder", f"there is no folder {str(path)!r}", _BESIDE)
-    return ArrivalEntry(process=process, requests=group.whole("requests", 1000), numbers=given, folder=path)
+    return ArrivalEntry(process=process, requests=_requests(group, 1000) or 1, numbers=given, folder=path)
 
 
 def _lengths(top: Group, folder: Path) -> LengthEntry:
@@ -199,4 +212,7 @@ def _lengths(top: Group, folder: Path) -> LengthEntry:
     for name in ("prompt_tokens", "output_tokens", "prompt_cv", "output_cv"):
         if name in group and name not in given:
             given[name] = group.number(name, 1.0, above=0.0)
+    for name in ("prompt_tokens", "output_tokens", "longest"):
+        if given.get(name, 1) > _MOST_TOKENS:
+            group.wrong(name, f"{given[name]:,.0f} tokens are beyond any model", f"at most {_MOST_TOKENS:,}")
     return LengthEntry(source=source, numbers=given, file=_file(group, folder), shuffled=group.flag("shuffled"))

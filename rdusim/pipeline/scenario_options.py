@@ -15,8 +15,23 @@ from rdusim.units import Bytes, show
 
 
 def experts_of(scenario: Scenario, weight_bytes: Callable[[str], Bytes]) -> tuple[Expert, ...]:
-    """Every expert of the list; its shape is its model. `weight_bytes`: of a model in the machine's dtype."""
+    """Every expert of the list; its shape is its model. `weight_bytes`: of a model in the machine's dtype.
+
+    Raises ServeError where more is mutable than there is.
+    """
     sizes = {entry.model: weight_bytes(entry.model) for entry in scenario.experts if entry.weights is None}
+    problems = [
+        Problem(
+            message=f"{show(entry.mutable, 'size')} are mutable of weights of {show(sizes[entry.model], 'size')}",
+            file=str(scenario.file),
+            field=f"experts[{place}].mutable",
+            hint="it is a part of the weights",
+        )
+        for place, entry in enumerate(scenario.experts)
+        if entry.weights is None and entry.mutable > sizes[entry.model]
+    ]
+    if problems:
+        raise ServeError(*problems)
     return tuple(
         Expert(
             name=name,

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 from rdusim.errors import OptionError, Problem
-from rdusim.pipeline.deployment import AFFINITY, Deployment, Observe, deploy, with_nodes
+from rdusim.pipeline.deployment import AFFINITY, Deployment, Observe, deploy, is_gpu, with_nodes
 from rdusim.pipeline.footprint_curves import footprint_curves
+from rdusim.pipeline.model_sizes import positions
 from rdusim.pipeline.scenario import COE
 from rdusim.pipeline.scenario_options import coe_settings, serve_options
 from rdusim.pipeline.scenario_types import Scenario
@@ -25,6 +26,7 @@ from rdusim.serve.types import Requests, ServeResult
 MAX_RATE: Final = "max-rate"
 MIN_NODES: Final = "min-nodes"
 WANTED: Final = (MAX_RATE, MIN_NODES)
+_MOST_NODES: Final = 64
 _RANGE: Final = 1000.0  # rates from a thousandth of the scenario's to a thousand times it
 _TAKE_TURNS: Final = ("continuous", "chunked")
 Progress = Callable[[float], None]
@@ -43,12 +45,12 @@ def simulate_serving(
     """Serve the scenario's requests. `slo` goes before the scenario's; `footprint`: machines to compare, if any.
 
     `find`: search the largest rate or the fewest nodes that keep the SLO first; the report is then of that, or where
-    none keeps it, of the scenario as it is. An interrupt gives a report that is marked as partial, while searching of the
-    best run so far; KeyboardInterrupt if there is none. Raises RdusimError.
+    none keeps it, of the scenario as it is. An interrupt gives a report that is marked as partial, during
+    the search of the best run so far; KeyboardInterrupt if there is none. Raises RdusimError.
     """
     slo = slo if slo is not None else scenario.slo
     _check_find(scenario, find, slo)
-    deployment = deploy(scenario, seed=seed, observe=observe)
+    deployment = deploy(scenario, seed=seed, observe=observe, any_nodes=find == MIN_NODES)
     found, requests = None, deployment.requests
     if find is not None and slo is not None:
         runs = _Runs(find, slo)
@@ -149,7 +151,8 @@ def _found(deployment: Deployment, find: str, slo: Slo, observe: Observe | None,
             said(f"{nodes} nodes")
             return runs.add(nodes, serve_once(with_nodes(deployment, nodes), deployment.requests))
 
-        return find_min_nodes(on, slo)
+        least = deployment.least_nodes
+        return find_min_nodes(on, slo, least=least, most=max(least, _MOST_NODES))
     requests = deployment.requests
     own = (len(requests) - 1) / max(float(requests.arrival[-1] - requests.arrival[0]), 1e-9)
 
@@ -224,12 +227,26 @@ def _notes(deployment: Deployment, result: ServeResult) -> list[str]:
             "dispatcher 'affinity' knows how often each expert will be asked for, over all requests; one that has to"
             " guess needs as many nodes or more"
         )
+    notes += _beyond_positions(scenario, result.served.requests)
+    if is_gpu(scenario.machine) and any(entry.home == "ddr" for entry in scenario.experts):
+        notes.append("home 'ddr' of a node of GPUs is the memory of its host")
     if result.occupancy.kv_far_bytes.any():
         notes.append(
             "KV cache went to the far tier, which prompts enter as soon as the near one is full; to wait instead"
             " ('kv.far: 0 B') can be faster"
         )
     return notes
+
+
+def _beyond_positions(scenario: Scenario, requests: Requests) -> list[str]:
+    """Models that are asked for longer sequences than they have positions for."""
+    longest = int((requests.prompt_tokens + requests.output_tokens).max())
+    known = {model: positions(model) for model in dict.fromkeys(entry.model for entry in scenario.experts)}
+    return [
+        f"model {model!r} has {most:,} positions, the longest request takes {longest:,}: its answer would be worthless"
+        for model, most in known.items()
+        if most is not None and longest > most
+    ]
 
 
 def _asked(deployment: Deployment, seed: int) -> Asked:

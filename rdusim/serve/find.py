@@ -76,8 +76,8 @@ def growing(result: ServeResult) -> bool:
     """Whether requests come faster than they are served: more are in the system in the last quarter of the arrivals.
 
     More than in the quarter before, that is: on average over time, by more than a twentieth of the requests of a
-    quarter and twice the square root of their number, which chance alone explains (Poisson). A run that is short against
-    its latencies has not settled and counts as growing.
+    quarter and twice the square root of their number, which chance alone explains (Poisson). A run that is short
+    against its latencies has not settled and counts as growing.
     """
     done = np.isfinite(result.served.finish)
     arrival, finish = result.served.requests.arrival[done], result.served.finish[done]
@@ -91,7 +91,7 @@ def growing(result: ServeResult) -> bool:
 
     expected = len(arrival) / 4
     last = float(arrival[-1])
-    return inside(last) - inside(last - quarter) > expected / 20 + 2 * expected**0.5
+    return bool(inside(last) - inside(last - quarter) > expected / 20 + 2 * expected**0.5)
 
 
 def _throughput(result: ServeResult) -> float:
@@ -104,7 +104,7 @@ def _throughput(result: ServeResult) -> float:
 
 
 def find_min_nodes(run: Callable[[int], ServeResult], slo: Slo, *, least: int = 1, most: int = 64) -> Found:
-    """Fewest nodes from `least` to `most` that keep the SLO: doubled until they do, then bisected. Raises OptionError."""
+    """Fewest nodes from `least` to `most` that keep the SLO: doubled, then bisected. Raises OptionError."""
     if not 1 <= least <= most:
         hint = "whole numbers, 1 <= least <= most"
         raise OptionError(Problem(message=f"{least} to {most} nodes make no sense", field="find", hint=hint))
@@ -124,7 +124,10 @@ def find_min_nodes(run: Callable[[int], ServeResult], slo: Slo, *, least: int = 
 
 
 def at_rate(requests: Requests, rate: float) -> Requests:
-    """The same requests, faster or slower, so that `rate` come a second on average: (n - 1) / (last - first); inf: all at once."""
+    """The same requests, faster or slower, so that `rate` come a second on average: (n - 1) / (last - first).
+
+    Infinite: all at once. Raises OptionError if they come at once already.
+    """
     span = float(requests.arrival[-1] - requests.arrival[0])
     if span <= 0:
         message = "all requests come at once: they have no rate to change"

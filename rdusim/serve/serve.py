@@ -40,10 +40,10 @@ def serve(
 ) -> ServeResult:
     """Serve the requests on `options.nodes` nodes.
 
-    `cache` makes the expert cache of a node; without, all experts are resident. `think`: a closed loop: a client
-    asks the next of all requests so many seconds after its previous one ended (of its first, `arrival` counts). `observer` is told the
-    share of requests that are over. A KeyboardInterrupt ends the run: what is done so far is given back as partial.
-    Raises OptionError, ServeError.
+    `cache` makes the expert cache of a node; without, all experts are resident. `think`: a closed loop: a client asks
+    the next of all requests so many seconds after its previous one ended (of its first, `arrival` counts). `observer`
+    is told the share of requests that are over. A KeyboardInterrupt ends the run: what is done so far is given back as
+    partial. Raises OptionError, ServeError.
     """
     options = options or ServeOptions()
     check_options(options)
@@ -149,9 +149,10 @@ def _closed(
     think: NDArray[np.float64],
     choose: Callable[[int, float], int],
 ) -> None:
-    """Closed loop: who is free asks the next of a common pool, so that all are busy to the end. The node that is furthest behind goes on, as far as the next: nobody can send it into the past.
+    """Closed loop: who is free asks the next of a common pool, so that all are busy to the end.
 
-    With one node a leap ends only at events; with several, while two are busy, at every step of the other.
+    The node that is furthest behind goes on, as far as the next: nobody can send it into the past. With one node a leap
+    ends only at events; with several, while two are busy, at every step of the other.
     """
     coming, pool = _first_and_others(record)
 

@@ -101,6 +101,14 @@ def test_the_largest_rate_keeps_the_slo_and_is_what_is_reported(tmp_path: Path) 
     assert report.found.value > 2
 
 
+def test_notes_say_what_a_host_is_and_which_prompts_are_too_long(tmp_path: Path) -> None:
+    text = BASE.replace("home: host", "home: ddr").replace("prompt_tokens: 128", "prompt_tokens: 5000")
+    notes = serve(tmp_path, text.replace("requests: 200", "requests: 10")).notes
+    assert any("memory of its host" in note for note in notes)
+    assert any("4,096 positions, the longest request takes 5,020" in note for note in notes)
+    assert not any("positions" in note or "host" in note for note in serve(tmp_path).notes)
+
+
 def test_an_slo_that_cannot_be_met_says_by_how_much(tmp_path: Path) -> None:
     report = serve(tmp_path, find="max-rate", slo=parse_slo("e2e=1ms"))
     assert report.found is not None and report.found.value is None
@@ -113,6 +121,15 @@ def test_nodes_are_added_until_the_slo_is_kept(tmp_path: Path) -> None:
     report = serve(tmp_path, busy, find="min-nodes", slo=parse_slo("e2e=3s,share=90%"))
     assert report.found is not None and report.found.value is not None
     assert report.asked.nodes == report.found.value > 1
+
+
+def test_the_search_for_nodes_begins_where_the_experts_are_held(tmp_path: Path) -> None:
+    many = BASE.replace("count: 60", "count: 600")
+    report = serve(tmp_path, many, find="min-nodes", slo=parse_slo("e2e=1000s"))
+    assert report.found is not None and report.found.value == report.asked.nodes > 1
+    assert "cannot hold the experts" in report.found.message
+    with pytest.raises(RdusimError, match="dispatcher: affinity"):
+        serve(tmp_path, f"{many}dispatcher: hash\n", find="min-nodes", slo=parse_slo("e2e=1000s"))
 
 
 def test_a_dgx_is_full_at_about_fifty_experts_and_its_latency_bends_there(tmp_path: Path) -> None:
@@ -135,7 +152,7 @@ def test_an_interrupt_leaves_what_was_served(tmp_path: Path) -> None:
     assert any("partial" in note for note in report.notes)
 
 
-@pytest.mark.parametrize(("find", "busy"), [("max-rate", 2), ("min-nodes", 12)])
+@pytest.mark.parametrize(("find", "busy"), [("max-rate", 2), ("min-nodes", 150)])
 def test_an_interrupted_search_leaves_the_best_so_far(tmp_path: Path, find: str, busy: int) -> None:
     seen: list[str] = []
 
@@ -162,7 +179,7 @@ def test_the_room_for_kv_is_what_the_longest_batch_takes(tmp_path: Path) -> None
     peak = report.result.occupancy.kv_near_bytes.max()
     assert peak == 4 * (128 + 20) * kv_bytes_per_token("llama-2-7b")
     serve(tmp_path, text.replace("near: 32 GiB", f"near: {int(peak)} B"))
-    with pytest.raises(RdusimError, match=r"kv.near: the longest batch takes .* has .* near: 296 MiB"):
+    with pytest.raises(RdusimError, match=r"kv.near: the longest batch takes .*near: 296 MiB"):
         serve(tmp_path, text.replace("near: 32 GiB", f"near: {int(peak) - 1} B"))
 
 
@@ -175,6 +192,13 @@ def test_the_room_for_kv_is_what_the_longest_batch_takes(tmp_path: Path) -> None
         (("count: 60", "count: 600"), "dispatcher: affinity"),
         (("rate: 2", "rate: 0"), "arrivals.rate: 0 must be greater than 0"),
         (("near: 32 GiB", "near: 1 TiB"), "leave nothing"),
+        (
+            ("home: host}", "home: host, mutable: 90 GiB}"),
+            r"experts\[0\].mutable: 90 GiB are mutable of weights of 12.6",
+        ),
+        (("requests: 200", "requests: 100000000000"), "100,000,000,000 requests would take about 54.6 TiB of memory"),
+        (("output_tokens: 20", "output_tokens: 9000000000000"), "tokens are beyond any model"),
+        (("home: host}", "home: host, pinned: true}"), "^[^\n]*60 experts are pinned and take 753 GiB[^\n]*$"),
         (("process: poisson, rate: 2", "process: closed, clients: 4"), "a closed loop does not"),
     ],
     ids=[
@@ -184,6 +208,10 @@ def test_the_room_for_kv_is_what_the_longest_batch_takes(tmp_path: Path) -> None
         "no room at home",
         "zero rate",
         "no room for experts",
+        "more mutable than there is",
+        "too many requests",
+        "endless answers",
+        "all pinned",
         "closed loop",
     ],
 )
@@ -229,7 +257,6 @@ def test_a_step_is_simulated_once_and_found_again_on_disk(tmp_path: Path) -> Non
         RduCosts(RunRequest(model="", arch="sn40l", sockets=1), {"x": "gpt2"}, store=StepStore(tmp_path))
         for _ in range(2)
     )
-    assert first._store is not None and second._store is not None
     seconds = first.decode("x", 1, 8)
     assert first.decode_bytes("x", 1, 8) > 0
     first._store.save()

@@ -154,6 +154,30 @@ def test_a_closed_loop_keeps_its_number_of_clients_and_thinks() -> None:
             np.testing.assert_allclose(gaps, 0.3, atol=1e-9)
 
 
+def test_a_closed_loop_keeps_the_interactive_law() -> None:
+    """X (R + Z) = N, whatever the lengths: who is free asks next, so that all clients are busy to the end."""
+    rng = np.random.default_rng(3)
+    for clients, nodes in ((4, 1), (20, 2)):
+        closed = Closed(clients=clients, think=Seconds(0.5))
+        requests = make_requests(closed, LogNormal(prompt=200, output=30), 3000, rng)
+        result = serve(requests, EXPERTS[:1], COSTS, ServeOptions(nodes=nodes), think=closed.thinking(rng, 3000))
+        served = result.served
+        cycle = float(np.mean(served.finish - served.requests.arrival)) + 0.5
+        assert len(served.finish) / float(served.finish.max()) * cycle == pytest.approx(clients, rel=0.03)
+
+
+def test_a_hash_spreads_numbers_in_a_row_and_keeps_a_client_on_one_node() -> None:
+    for nodes in (2, 3, 8):
+        node = run(workload(count=20000, rate=0.01), nodes=nodes, dispatcher="hash").served.node
+        followers = np.bincount(node[:-1] * nodes + node[1:], minlength=nodes**2)
+        assert np.all(np.abs(followers / len(node) * nodes**2 - 1) < 0.5)  # the next node says nothing of the last
+    closed = Closed(clients=9)
+    requests = make_requests(closed, LogNormal(prompt=200, output=30), 300, np.random.default_rng(3))
+    options = ServeOptions(nodes=3, dispatcher="hash")
+    served = serve(requests, EXPERTS[:1], COSTS, options, think=np.zeros(300)).served
+    assert all(len(set(served.node[served.requests.client == client])) == 1 for client in range(9))
+
+
 def test_affinity_keeps_an_expert_on_one_node_and_least_loaded_spreads() -> None:
     requests = workload(experts=5, clients=9)
     by_expert = run(requests, nodes=2, dispatcher="affinity").served.node

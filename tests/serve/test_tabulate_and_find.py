@@ -10,7 +10,7 @@ import pytest
 from rdusim.errors import OptionError
 from rdusim.serve.arrivals import Poisson
 from rdusim.serve.costs import Constant
-from rdusim.serve.find import at_rate, find_max_rate, find_min_nodes
+from rdusim.serve.find import at_rate, find_max_rate, find_min_nodes, growing
 from rdusim.serve.lengths import Fixed
 from rdusim.serve.options import ServeOptions
 from rdusim.serve.requests import make_requests
@@ -85,6 +85,21 @@ def test_bisection_finds_the_rate_and_the_nodes() -> None:
     fewer = {int(trial.value): trial.share for trial in nodes.trials}
     assert fewer[int(nodes.value)] >= slo.share > fewer[int(nodes.value) - 1]
     assert find_max_rate(run, slo, low=0.1, high=0.2).bounded
+
+
+@pytest.mark.parametrize(("nodes", "capacity"), [(1, 2.0), (3, 6.0)])
+def test_no_rate_above_capacity_is_kept_however_loose_the_slo(nodes: int, capacity: float) -> None:
+    requests = make_requests(Poisson(rate=1.0), Fixed(prompt=10, output=1), 3000, np.random.default_rng(0))
+    expert = Expert(name="one", shape="s", weight_bytes=Bytes(1))
+    costs, options = Constant(prefill_seconds=0.5), ServeOptions(nodes=nodes, prefill_tokens=10)
+
+    def at(rate: float) -> ServeResult:
+        return serve(at_rate(requests, rate), [expert], costs, options)
+
+    found = find_max_rate(at, parse_slo("ttft=1000000s"), low=0.01, high=1000)
+    assert found.value is not None and 0.95 * capacity <= found.value <= capacity
+    assert "saturated" in found.message and not found.bounded
+    assert growing(at(1.5 * capacity)) and not growing(at(0.5 * capacity))
 
 
 def test_an_slo_that_no_rate_meets_says_by_how_much_it_is_missed() -> None:

@@ -24,7 +24,7 @@ def _assign(requests: Requests, experts: int, nodes: int) -> NDArray[np.int64]:
 
 
 def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """splitmix64 (Steele, Lea, Flood, OOPSLA 2014): every bit of the key moves every bit, so neighbours are unrelated."""
+    """splitmix64 (Steele, Lea, Flood, OOPSLA 2014): every bit of a key moves every bit of its hash."""
     mixed = (keys + np.uint64(1)) * _GOLDEN
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
     mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND

@@ -132,6 +132,10 @@ def _check(experts: Sequence[Expert], capacity: int, pinned: frozenset[int]) -> 
     """Every expert must fit beside the pinned ones. Raises ServeError with all that do not."""
     together = sum(experts[number].weight_bytes for number in pinned)
     problems: list[Problem] = []
+    if together > capacity:
+        message = f"{len(pinned):,} experts are pinned and take {_size(together)} of the region's {_size(capacity)}"
+        raise ServeError(Problem(message=message, field="hbm", hint="pin fewer experts or enlarge the region"))
+    beside = 0
     for number, expert in enumerate(experts):
         held = together - expert.weight_bytes if number in pinned else together
         if expert.weight_bytes > capacity:
@@ -139,6 +143,9 @@ def _check(experts: Sequence[Expert], capacity: int, pinned: frozenset[int]) -> 
             hint = "give it more sockets, enlarge the region (fewer bytes for router and KV), or take a narrower type"
             problems.append(Problem(message=message, field="hbm", hint=hint))
         elif held + expert.weight_bytes > capacity:
+            beside += 1
+            if beside > 1:  # one tells it all
+                continue
             message = (
                 f"expert {expert.name!r} takes {_size(expert.weight_bytes)} and does not fit beside the pinned ones, "
                 f"which take {_size(held)} of the region's {_size(capacity)}"
