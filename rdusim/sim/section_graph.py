@@ -17,7 +17,7 @@ from rdusim.mapping.needs import needs
 from rdusim.mapping.types import MappedSection
 from rdusim.program.types import MemoryStream, Stage, Stream
 from rdusim.sim.alone import StageTime, comes_whole, operand_tail, stage_times
-from rdusim.sim.attribution import Shares, carrying, lasting, moving, serving
+from rdusim.sim.attribution import Shares, lasting, serving
 from rdusim.sim.causes import AGCU, COLLECTIVE, DIE, FILL, RDN, TLN, Causes
 from rdusim.sim.flow import Flow, in_order
 from rdusim.timing import p2p, rdn, tln
@@ -165,13 +165,15 @@ class _Builder:
             for tier in dict.fromkeys(flow.tier for flow in loads):
                 rounds[tier] = self._round(tier, [flow for flow in loads if flow.tier == tier])
         times = in_order(loads, self.section)
-        for at, (flow, (begin, end)) in enumerate(zip(loads, times, strict=True)):
-            self._resident_load(flow, begin, end, rounds.get(flow.tier), serving(loads, times, at))
+        serves = [serving(loads, times, at) for at in range(len(loads))]
+        for flow, (begin, end), spent in zip(loads, times, serves, strict=True):
+            self._resident_load(flow, begin, end, rounds.get(flow.tier), spent)
         for stage in dict.fromkeys(flow.stream.after for flow in loads if flow.stream.after):
-            gathered = [(flow, *time) for flow, time in zip(loads, times, strict=True) if flow.stream.after == stage]
-            first = min(begin for _, begin, _ in gathered)
-            for flow, begin, end in gathered:
-                self._found(flow, stage, begin - first, end - begin)
+            gathered = [at for at, flow in enumerate(loads) if flow.stream.after == stage]
+            first = min(times[at][0] for at in gathered)
+            for at in gathered:
+                begin, end = times[at]
+                self._found(loads[at], stage, begin - first, end - begin, serves[at])
 
     def _round(self, tier: str, loads: Sequence[Flow]) -> int:
         """Kernel looping: when the tier and the busiest AGCU have served a repeat, they turn to the next one."""
@@ -182,7 +184,7 @@ class _Builder:
         moved, carried = sum(flow.stream.bytes / flow.left_rate for flow in loads), max(doors.values(), default=0.0)
         served = self._event(f"{tier} has served a repeat")
         self._arc(self.origin, served, moved, 0, tier)
-        self._arc(served, served, max(moved, carried), 1, carrying({tier: moved}, max(moved, carried)))
+        self._arc(served, served, max(moved, carried), 1, tier if moved >= carried else AGCU)
         return served
 
     def _resident_load(self, flow: Flow, begin: float, end: float, before: int | None, serves: Shares) -> None:
@@ -198,20 +200,20 @@ class _Builder:
         self._arc(started, there, end - begin, 0, serves)
         beyond = stream.bytes - stream.prefetch
         if beyond > 0:
-            self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, moving(flow))
+            self._arc(self.starts[stream.stage], there, beyond / flow.rate, 0, flow.limit)
         self._arrive(flow, there)
         if self.loop is not None and before is not None:
             room = self.loop if beyond <= 0 else 1
             self._arc(before, there, float(flow.latency) + end, 1, {**lasting(serves, end), FILL: float(flow.latency)})
-            self._arc(self.dones[stream.stage], there, stream.bytes / flow.rate, room, moving(flow))
-            self._arc(there, there, stream.bytes / flow.rate, 1, moving(flow))
+            self._arc(self.dones[stream.stage], there, stream.bytes / flow.rate, room, flow.limit)
+            self._arc(there, there, stream.bytes / flow.rate, 1, flow.limit)
 
-    def _found(self, flow: Flow, stage: str, begin: float, takes: float) -> None:
+    def _found(self, flow: Flow, stage: str, begin: float, takes: float, serves: Shares) -> None:
         """What a stage finds the indices of is asked for when it ends, in order with all that it finds."""
         name, ask = flow.stream.name, float(flow.latency) + 2 * self._hops(flow.stream)
         if name in self.begun:
-            self._arc(self.ends[stage], self.begun[name], ask + begin, 0, {FILL: ask, **lasting(moving(flow), begin)})
-        spent = {FILL: ask, **lasting(moving(flow), begin + takes)}
+            self._arc(self.ends[stage], self.begun[name], ask + begin, 0, {FILL: ask, **lasting(serves, begin)})
+        spent = {FILL: ask, **lasting(serves, begin + takes)}
         self._arc(self.ends[stage], self.moved[name], ask + begin + takes, 0, spent)
 
     def _arrive(self, flow: Flow, there: int) -> None:
@@ -238,7 +240,7 @@ class _Builder:
         self._arc(there, there, service, 1, flow.limit)
         self._arc(there, self.starts[stream.stage], 0.0, 0, FILL)
         if stream.after:
-            self._found(flow, stream.after, 0.0, stream.tile_bytes / flow.burst)
+            self._found(flow, stream.after, 0.0, stream.tile_bytes / flow.burst, {flow.limit: 1.0})
         ahead = max(1, stream.prefetch // max(1, stream.tile_bytes))
         if stream.prefetch < stream.tile_bytes:  # streamed again for every tile, while the stage works on it
             beyond = service * (stream.tile_bytes - stream.prefetch) / stream.tile_bytes
@@ -324,14 +326,12 @@ class _Builder:
             for switch, size in flow.doors.items():
                 doors[switch] = doors.get(switch, 0.0) + size * flow.stream.tiles / flow.door_rate
         add(AGCU, max(doors.values(), default=0.0))
-        tiers = {flow.tier: busy[flow.tier] for flow in self.moves if flow.tier in busy}
         for resource, cycles in busy.items():
-            cause = carrying(tiers, cycles) if resource == AGCU else resource
             used = self._event(f"{resource} in use")
             over = [flow for flow in self.moves if flow.tier == resource]
             first = min((float(flow.latency) for flow in over), default=0.0)
-            self._arc(self.origin, used, first + cycles, 0, cause)
-            self._arc(used, used, cycles, 1, cause)
+            self._arc(self.origin, used, first + cycles, 0, resource)
+            self._arc(used, used, cycles, 1, resource)
             self._arc(used, self.last, 0.0, 0, resource)
             for flow in self._latest(over):
                 self._arc(used, self.moved[flow.stream.name], 0.0, 0, resource)

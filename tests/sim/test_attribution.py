@@ -50,13 +50,23 @@ def test_decode_is_memory_bound_in_both_engines_at_every_context(
         before = closed["hbm"]
 
 
-def test_a_memory_has_at_least_what_its_bandwidth_alone_needs_of_the_time_that_operands_take() -> None:
+def test_a_memory_has_what_its_bandwidth_alone_needs_of_the_time_that_operands_take() -> None:
     (decoder,) = (
         each for each in steady(decode("llama-3.1-8b", 4096, 1), load_arch("sn40l")).sections if each.repeats > 1
     )
     spent = {cause: cycles / decoder.repeats for cause, cycles in decoder.breakdown.items()}
     assert decoder.bounds["hbm"] > decoder.bounds[AGCU]
-    assert spent["hbm"] == pytest.approx(decoder.bounds["hbm"], rel=0.02)
+    assert spent["hbm"] == pytest.approx(decoder.bounds["hbm"], rel=0.05)  # some streams alone beyond its space
+
+
+def test_where_agcus_alone_need_more_than_the_memory_they_are_named_first() -> None:
+    """Twice the bandwidth: the requests that AGCUs keep under way are what binds."""
+    arch = load_arch("sn40l", ["socket.memory.hbm.bandwidth=3.6TB/s"])
+    shape = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=4096)
+    mapping = map_onto(lower(load_graph("llama-3.1-8b", shape), arch, LowerOptions(sockets=8)), arch)
+    for engine in (steady, discrete):
+        decoder = max(engine(mapping, arch).sections, key=lambda each: each.cycles)
+        assert decoder.bottleneck == AGCU
 
 
 def test_cycles_of_several_causes_are_shared_in_proportion() -> None:
