@@ -23,7 +23,7 @@ from rdusim.report.types import (
     Simulator,
     UnitUse,
 )
-from rdusim.report.weighted import memory_of
+from rdusim.report.weighted import memory_of, repeated
 from rdusim.sim.microbatch.types import ChunkTimes, Pipeline, PipelineRun
 from rdusim.units import show
 
@@ -172,12 +172,7 @@ def _sections(parts: Sequence[Report], how: PipelineSetting) -> tuple[SectionUse
             same.append(index)
     for sections, numbers in seen:
         name = ranges(numbers)
-        found += [
-            replace(
-                section, name=f"{name}/{section.name}", repeats=count * section.repeats, seconds=count * section.seconds
-            )
-            for section in sections
-        ]
+        found += [repeated(section, count, f"{name}/{section.name}") for section in sections]
     return tuple(found)
 
 

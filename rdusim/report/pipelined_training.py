@@ -13,7 +13,7 @@ from rdusim.report.pipelined import BUBBLE, TRANSFER, descending, ranges
 from rdusim.report.spill import together_symbols
 from rdusim.report.summarize import SRAM, throughput
 from rdusim.report.types import Intensity, Latency, MemoryUse, Report, SectionUse, Setting, Simulator, Spill
-from rdusim.report.weighted import breakdown_of, links_of, memory_of, total_of, unit_of
+from rdusim.report.weighted import breakdown_of, links_of, memory_of, repeated, total_of, unit_of
 from rdusim.sim.microbatch.types import Pipeline, PipelineRun
 from rdusim.units import show
 
@@ -121,12 +121,7 @@ def _sections(works: Sequence[Work]) -> Iterator[SectionUse]:
             alike.append(work.chunk)
     for work, chunks in seen:
         for section in work.report.sections:
-            yield replace(
-                section,
-                name=f"{ranges(chunks)}/{work.name}/{section.name}",
-                repeats=work.times * section.repeats,
-                seconds=work.times * section.seconds,
-            )
+            yield repeated(section, work.times, f"{ranges(chunks)}/{work.name}/{section.name}")
 
 
 def _spill(works: Sequence[Work]) -> Spill | None:

@@ -278,6 +278,7 @@ def _section_use(run: _Run, clock: float, arch: Arch, slowdown: float) -> Sectio
         pmu_share=section.pmus / arch.socket.pmus,
         bottleneck=timing.bottleneck,
         bound_seconds=_descending({resource: cycles / clock for resource, cycles in timing.bounds.items()}),
+        breakdown_seconds=_descending({cause: cycles / clock for cause, cycles in timing.breakdown.items()}),
         rdn_slowdown=slowdown,
     )
 

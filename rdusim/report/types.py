@@ -111,6 +111,8 @@ class LinkUse:
 class SectionUse:
     """A section: `seconds` of all its repeats, launches included; `bound_seconds` of one execution, per resource.
 
+    `breakdown_seconds`: cause -> seconds of all repeats, largest first; they sum to `seconds`.
+
     `rdn_slowdown`: time that the busiest mesh link needs, over what stages and memories claim; at least 1.
     """
 
@@ -126,6 +128,7 @@ class SectionUse:
     pmu_share: float
     bottleneck: str
     bound_seconds: Mapping[str, float]
+    breakdown_seconds: Mapping[str, float] = field(default_factory=dict)
     rdn_slowdown: float = 1.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rdusim.report.memory_loss import combined
@@ -67,11 +67,27 @@ def links_of(parts: Weighted, total: float) -> LinkUse | None:
 
 
 def breakdown_of(parts: Weighted) -> dict[str, float]:
-    causes = {cause for _, report in parts for cause in report.breakdown_seconds}
-    seconds = {
-        cause: sum(weight * report.breakdown_seconds.get(cause, 0.0) for weight, report in parts) for cause in causes
-    }
+    return summed((weight, report.breakdown_seconds) for weight, report in parts)
+
+
+def summed(parts: Iterable[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+    """Cause -> weighted sum of its seconds, largest first."""
+    seconds: dict[str, float] = {}
+    for weight, causes in parts:
+        for cause, each in causes.items():
+            seconds[cause] = seconds.get(cause, 0.0) + weight * each
     return {cause: seconds[cause] for cause in sorted(seconds, key=lambda cause: (-seconds[cause], cause))}
+
+
+def repeated(section: SectionUse, count: int, name: str) -> SectionUse:
+    """The same section under another name, run `count` times as often."""
+    return replace(
+        section,
+        name=name,
+        repeats=count * section.repeats,
+        seconds=count * section.seconds,
+        breakdown_seconds=summed([(count, section.breakdown_seconds)]),
+    )
 
 
 def sections_of(parts: Weighted, phase: str) -> list[SectionUse]:
@@ -101,4 +117,5 @@ def _section(name: str, uses: Sequence[tuple[float, SectionUse]]) -> SectionUse:
         execution_seconds=mean(lambda section: section.execution_seconds),
         launch_seconds=mean(lambda section: section.launch_seconds),
         bound_seconds={resource: bound(resource) for resource in widest.bound_seconds},
+        breakdown_seconds=summed((weight, section.breakdown_seconds) for weight, section in uses),
     )
