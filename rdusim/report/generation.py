@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rdusim.report.spill import summed
 from rdusim.report.summarize import throughput
-from rdusim.report.types import Intensity, Latency, Report, Setting, Simulator
+from rdusim.report.types import DecodeStep, Intensity, Latency, Report, Setting, Simulator
 from rdusim.report.weighted import Weighted, breakdown_of, links_of, memory_of, sections_of, total_of, unit_of
 
 TOLERANCE = 0.005  # of the time of all decode steps together
@@ -102,4 +102,13 @@ def generation(
         notes=tuple(dict.fromkeys(note for _, report in parts for note in report.notes)),
         simulator=Simulator(version=prefill.simulator.version, decode_contexts=tuple(contexts)),
         spill=summed(parts),
+        decode_steps=tuple(
+            DecodeStep(
+                context_tokens=context,
+                steps=weight,
+                seconds=report.latency.total_seconds,
+                breakdown_seconds=report.breakdown_seconds,
+            )
+            for context, (weight, report) in zip(contexts, steps, strict=True)
+        ),
     )

@@ -28,6 +28,7 @@ from rdusim.report.types import (
     UnitUse,
 )
 from rdusim.sim.access import efficiency_of, written_share
+from rdusim.timing import p2p
 from rdusim.units import show
 
 if TYPE_CHECKING:
@@ -280,7 +281,23 @@ def _section_use(run: _Run, clock: float, arch: Arch, slowdown: float) -> Sectio
         bound_seconds=_descending({resource: cycles / clock for resource, cycles in timing.bounds.items()}),
         breakdown_seconds=_descending({cause: cycles / clock for cause, cycles in timing.breakdown.items()}),
         rdn_slowdown=slowdown,
+        flops=timing.repeats * section.flops,
+        moved_bytes=dict(_moved(run, arch)),
     )
+
+
+def _moved(run: _Run, arch: Arch) -> Iterator[tuple[str, float]]:
+    """By tier, nearest first, what all repeats read and write there; then what a socket sends to others."""
+    for tier in arch.socket.memory:
+        if moved := sum(stream.bytes for stream in run.timing.streams if stream.tier == tier.name):
+            yield tier.name, run.timing.repeats * moved
+    sent = 0.0
+    for stage in run.section.stages:
+        if (work := stage.collective) is not None:
+            time = p2p.collective(work.kind, work.participants, work.size, arch, work.stride)
+            sent += stage.tiles * time.bytes_per_socket
+    if sent:
+        yield P2P, run.timing.repeats * sent
 
 
 def _descending(values: PyMapping[str, float]) -> dict[str, float]:

@@ -111,7 +111,8 @@ class LinkUse:
 class SectionUse:
     """A section: `seconds` of all its repeats, launches included; `bound_seconds` of one execution, per resource.
 
-    `breakdown_seconds`: cause -> seconds of all repeats, largest first; they sum to `seconds`.
+    `breakdown_seconds`: cause -> seconds of all repeats, largest first; they sum to `seconds`. `flops`, `moved_bytes`
+    (by tier, and `p2p`: what goes out to other sockets): of all repeats, on one socket.
 
     `rdn_slowdown`: time that the busiest mesh link needs, over what stages and memories claim; at least 1.
     """
@@ -130,6 +131,8 @@ class SectionUse:
     bound_seconds: Mapping[str, float]
     breakdown_seconds: Mapping[str, float] = field(default_factory=dict)
     rdn_slowdown: float = 1.0
+    flops: float = 0.0
+    moved_bytes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +197,16 @@ class Spill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeStep:
+    """A simulated step of a generation; `steps`: how many steps it stands for, so that a weighted sum is over all."""
+
+    context_tokens: int
+    steps: float
+    seconds: float
+    breakdown_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that `run` prints and exports. `breakdown_seconds` sums to `latency.total_seconds`."""
 
@@ -211,3 +224,4 @@ class Report:
     simulator: Simulator
     spill: Spill | None = None
     plans: tuple[PlanUse, ...] | None = None
+    decode_steps: tuple[DecodeStep, ...] | None = None

@@ -87,6 +87,8 @@ def repeated(section: SectionUse, count: int, name: str) -> SectionUse:
         repeats=count * section.repeats,
         seconds=count * section.seconds,
         breakdown_seconds=summed([(count, section.breakdown_seconds)]),
+        flops=count * section.flops,
+        moved_bytes={where: count * moved for where, moved in section.moved_bytes.items()},
     )
 
 
@@ -118,4 +120,6 @@ def _section(name: str, uses: Sequence[tuple[float, SectionUse]]) -> SectionUse:
         launch_seconds=mean(lambda section: section.launch_seconds),
         bound_seconds={resource: bound(resource) for resource in widest.bound_seconds},
         breakdown_seconds=summed((weight, section.breakdown_seconds) for weight, section in uses),
+        flops=sum(weight * section.flops for weight, section in uses),
+        moved_bytes=summed((weight, section.moved_bytes) for weight, section in uses),
     )

@@ -76,6 +76,10 @@ def test_time_bytes_and_launches_of_a_generation_add_up(whole: Report, report: R
     names = [section.name for section in whole.sections]
     assert names == ["prefill/decoder", "prefill/head", "decode/decoder", "decode/head"]
     assert whole.sections[2].repeats == 21 * 4
+    assert sum(section.flops for section in whole.sections) == 22 * sum(section.flops for section in report.sections)
+    steps = whole.decode_steps or ()
+    assert [(step.context_tokens, step.seconds) for step in steps] == [(11, 1e-3), (21, 2e-3), (31, 3e-3)]
+    assert 1.0 + sum(step.steps * step.seconds for step in steps) == pytest.approx(total)
 
 
 def test_one_token_needs_no_decode_step(report: Report) -> None:

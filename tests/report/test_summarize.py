@@ -60,6 +60,16 @@ def test_intensity_counts_what_sections_move_on_every_socket(report: Report) -> 
     assert report.operational_intensity.flops_per_byte == pytest.approx(1e7 / 6800)
 
 
+def test_a_section_counts_all_its_repeats_on_one_socket(report: Report) -> None:
+    decoder, head = report.sections
+    assert (decoder.flops, head.flops) == (4e6, 1e6)
+    assert decoder.moved_bytes["hbm"] == 4 * 800 and head.moved_bytes == {"ddr": 20.0}
+    # A ring over two: each sends half of the 16 bytes to be added up, then the half that it has added up.
+    assert decoder.moved_bytes["p2p"] == pytest.approx(4 * 2 * 16)
+    for section in report.sections:
+        assert sum(section.breakdown_seconds.values()) == pytest.approx(section.seconds)
+
+
 def test_idle_sockets_and_a_far_tier_in_use_are_noted(
     trace: Trace, mapping: Mapping, graph: OperatorGraph, arch: Arch
 ) -> None:
