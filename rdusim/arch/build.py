@@ -35,6 +35,14 @@ def build(cls: type[T], table: Table, check: Check, *, whole: bool = True) -> tu
     return builder.group(cls, table, ""), builder.problems
 
 
+def build_value(hint: Any, text: str, path: str) -> tuple[object | None, list[Problem]]:
+    """One field's value from text, by the field's type, or None with the reason."""
+    builder = _Builder(lambda _: [], whole=False)
+    place = Place(file="")
+    value = builder._value(hint, Scalar(text=text.strip(), kind="str", quoted=False, place=place, note=""), path)
+    return value, [Problem(message=problem.message, field=path, hint=problem.hint) for problem in builder.problems]
+
+
 def _fields(cls: type[Any]) -> Mapping[str, tuple[Any, bool]]:
     """Field -> its type, and whether it has to be given."""
     hints = get_type_hints(cls)

@@ -68,7 +68,7 @@ def left_of_rank(stages: Stages, shape: RunShape, part: int) -> Arch:
     for same in (number for number, each in enumerate(parts) if each == parts[part]):
         others = [stages.program(shape, other) for other in range(same % ranks, len(parts), ranks) if other != same]
         taken = max(taken, besides(own, others, stages.plan.micro_batches))
-    return smaller(stages.arch, taken, 0)
+    return smaller(stages.compiled, taken, 0)
 
 
 def transfer(stages: Stages, shape: RunShape, part: int) -> float:

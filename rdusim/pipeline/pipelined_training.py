@@ -87,8 +87,8 @@ def machine(stages: Stages, shape: RunShape, part: Part) -> tuple[Arch, dict[str
     for rank, memory in enumerate(rank_memories(stages, shape)):
         for chunk, kept in zip(chunks[rank::ranks], memory.chunks, strict=True):
             if part in chunk.parts:
-                memory.check(stages.arch, rank)
-                left = memory.left(stages.arch, kept, program)
+                memory.check(stages.compiled, rank)
+                left = memory.left(stages.compiled, kept, program)
                 there = pinned(kept, left) if program is kept.update else {}
                 found.append((memory.working + memory.state, left, there))
     _, left, there = max(found, key=lambda each: each[0])

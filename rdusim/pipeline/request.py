@@ -43,7 +43,9 @@ DEFAULT_DRAFT: Final = 4  # tokens that a draft model proposes at once
 class RunRequest:
     """The options of `rdusim run`, as given: None is 'not said'. `parallel` is text such as `tp=8`.
 
-    `parallel` may also be `auto`. `cut_after`: operators behind which a fused section must end.
+    `parallel` may also be `auto`. `cut_after`: operators behind which a fused section must end. `compiled_overrides`:
+    those of the machine that programs are compiled for, of the same structure (arch/structure.py) as the one that they
+    run on; None: that one itself.
     """
 
     model: str
@@ -78,6 +80,7 @@ class RunRequest:
     kv_block: int | None = None
     memory_hints: str | None = None
     overrides: tuple[str, ...] = ()
+    compiled_overrides: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,13 +243,22 @@ def default_micro_batches(request: RunRequest) -> int:
     return max((count for count in rounds if share % count == 0 == replica % count), default=ways.pp)
 
 
-def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
-    """Everything wrong with the options themselves, whatever the machine."""
+def value_problems(request: RunRequest, *, engines: Collection[str]) -> list[Problem]:
+    """What no other option could mend: values that no run takes."""
     return [
         *_counts(request),
         *_skew(request),
         *_choices(request, engines),
+        *_choice("--kv-cache", request.kv_cache, (CONTIGUOUS, PAGED)),
+        *_choice("--spill", request.spill, _values(SpillOrder)),
         *parse_parallel(request.parallel)[1],
+    ]
+
+
+def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
+    """Everything wrong with the options themselves, whatever the machine."""
+    return [
+        *value_problems(request, engines=engines),
         *_pipeline_problems(request),
         *_round_problems(request),
         *_compiled_problems(request),
@@ -312,8 +324,6 @@ _COUNTED: Final[Mapping[str, str]] = {
 
 
 def _memory_problems(request: RunRequest) -> Iterator[Problem]:
-    yield from _choice("--kv-cache", request.kv_cache, (CONTIGUOUS, PAGED))
-    yield from _choice("--spill", request.spill, _values(SpillOrder))
     if request.kv_block is not None and request.kv_cache == CONTIGUOUS:
         yield Problem(field="--kv-block", message="a cache in one piece has no blocks", hint="--kv-cache paged")
 

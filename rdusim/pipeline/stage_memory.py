@@ -168,3 +168,10 @@ def smaller(arch: Arch, near: int, far: int) -> Arch:
             tiers[number] = replace(tiers[number], capacity=Bytes(tiers[number].capacity - part))
             taken -= part
     return replace(arch, socket=replace(arch.socket, memory=tuple(tiers)))
+
+
+def with_capacities(arch: Arch, of: Arch) -> Arch:
+    """The machine with as much memory as another one of its structure has."""
+    tiers = zip(arch.socket.memory, of.socket.memory, strict=True)
+    memory = tuple(replace(tier, capacity=other.capacity) for tier, other in tiers)
+    return replace(arch, socket=replace(arch.socket, memory=memory))

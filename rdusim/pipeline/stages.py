@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TypeVar, cast
 
 from rdusim.arch.load import load_arch
+from rdusim.arch.structure import differences
 from rdusim.arch.types import Arch
 from rdusim.errors import ArchError, GraphError, OptionError, Problem, RdusimError
 from rdusim.graph.backward import train
@@ -17,6 +18,7 @@ from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
+from rdusim.mapping.rerate import rerated
 from rdusim.mapping.types import MapOptions, Mapping, SpillOrder
 from rdusim.pipeline.memory_hints import Hint, check_named, obeyed, read_hints, tiers_of
 from rdusim.pipeline.model_flops import asked_flops
@@ -35,7 +37,7 @@ from rdusim.pipeline.request import (
     socket_problems,
 )
 from rdusim.pipeline.speculative import beside, prefill_report, round_report
-from rdusim.pipeline.stage_memory import with_kept
+from rdusim.pipeline.stage_memory import with_capacities, with_kept
 from rdusim.program.distribute import distribute
 from rdusim.program.lower import choose_parallelism, lower, lower_local
 from rdusim.program.paged import paged
@@ -90,7 +92,11 @@ def answer(request: RunRequest, *, cache: Cache | None = None, observe: Observe 
 
 
 class Stages:
-    """One request, its options checked on the way in. Each noun is made when it is first asked for, and kept."""
+    """One request, its options checked on the way in. Each noun is made when it is first asked for, and kept.
+
+    `arch` is the machine that programs run on, `compiled` the one that they are lowered and mapped for: the same one,
+    unless the request says otherwise.
+    """
 
     def __init__(self, request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> None:
         if (request.parallel or "").strip() == AUTO:
@@ -100,12 +106,16 @@ class Stages:
         self.cache = cache if cache is not None else Cache()
         self.observe = observe
         self.arch, phases, positions = _checked(request)
+        self.compiled = _compiled(request, self.arch, self.cache)
         self.hints = _hints(request, self.arch)
         self.sockets = request.sockets or self.arch.system.sockets
         self.plan: Plan = resolve(request, phases=phases, positions=positions)
         if self.plan.draft_length:
             self.draft = Stages(draft_of(request, self.plan), cache=self.cache, observe=observe)
-            self.arch = beside(self.arch, self._held_by_draft())
+            held = self._held_by_draft()
+            left = beside(self.arch, held)
+            self.compiled = left if self.compiled is self.arch else beside(self.compiled, held)
+            self.arch = left
 
     def shape(self) -> RunShape:
         """The shape of the one program that a request is about. Raises OptionError for generate, which has many."""
@@ -144,23 +154,25 @@ class Stages:
 
         def make() -> tuple[Chunk, ...]:
             whole = self.whole(shape)
-            local = distribute(whole, choose_parallelism(whole, self.arch, options))
-            return training_chunks(whole, local, count, plan.micro_batches, layer_costs(local, self.arch))
+            local = distribute(whole, choose_parallelism(whole, self.compiled, options))
+            return training_chunks(whole, local, count, plan.micro_batches, layer_costs(local, self.compiled))
 
-        return self.cache.get(make, "chunks", self.request.model, shape, plan.training, count, self.arch, options)
+        return self.cache.get(make, "chunks", self.request.model, shape, plan.training, count, self.compiled, options)
 
     def parts(self, shape: RunShape) -> tuple[Part, ...]:
         """The pipeline's chunks of layers in order; without a pipeline the model is the only one."""
         ways, chunks = self.plan.parallelism or Parallelism(), self.plan.chunks
         if self.in_passes():
-            key = (self.request.model, shape, self.plan.training, self.plan.chunks, self.arch, self.lower_options())
+            key = (self.request.model, shape, self.plan.training, self.plan.chunks, self.compiled, self.lower_options())
             return self.cache.get(lambda: distinct(self.chunks(shape)), "passes", *key)
 
         def make() -> tuple[Part, ...]:
             graph = self.whole(shape)
-            return partition(graph, ways.pp * chunks, layer_costs(graph, self.arch))
+            return partition(graph, ways.pp * chunks, layer_costs(graph, self.compiled))
 
-        return self.cache.get(make, "parts", self.request.model, shape, self.plan.training, ways.pp * chunks, self.arch)
+        return self.cache.get(
+            make, "parts", self.request.model, shape, self.plan.training, ways.pp * chunks, self.compiled
+        )
 
     def graph(self, shape: RunShape, part: int = 0) -> OperatorGraph:
         return self.parts(shape)[part].graph
@@ -171,7 +183,7 @@ class Stages:
             self.observe(f"lowering {_said(shape)}")
             if self.in_passes():
                 return self._pass(shape, part)
-            made = lower(graph, self.arch, self.lower_options())
+            made = lower(graph, self.compiled, self.lower_options())
             if self.request.kv_cache == PAGED:
                 block = self.request.kv_block or DEFAULT_BLOCK
                 return paged(made, graph, query_tokens=shape.query_tokens, block=block)
@@ -184,14 +196,14 @@ class Stages:
         found, options = self.parts(shape)[part], self.lower_options()
         elsewhere = {name for other in self.parts(shape) for name in other.graph.by_name} - set(found.graph.by_name)
         here = replace(options, cut_after=tuple(name for name in options.cut_after if name not in elsewhere))
-        ways = choose_parallelism(self.whole(shape), self.arch, options)
-        made = lower_local(found.graph, self.arch, here, ways, found.flops or 0.0)
+        ways = choose_parallelism(self.whole(shape), self.compiled, options)
+        made = lower_local(found.graph, self.compiled, here, ways, found.flops or 0.0)
         return with_kept(made, frozenset(found.held))
 
     def _machine(self, shape: RunShape, part: int) -> tuple[Arch, MapOptions]:
         """What is there for a program, and how it is mapped; of a pass, what the others leave."""
         if not self.in_passes():
-            left = left_of_rank(self, shape, part) if self.plan.ways.pp > 1 else self.arch
+            left = left_of_rank(self, shape, part) if self.plan.ways.pp > 1 else self.compiled
             return left, self._hinted(self.program(shape, part))
 
         def make() -> tuple[Arch, MapOptions]:
@@ -214,7 +226,7 @@ class Stages:
             self.observe(f"mapping {_said(shape)}")
             return map_onto(program, *self._machine(shape, part))
 
-        return self.cache.get(make, "mapping", *self._mapped(shape, part))
+        return self._rerated(make, "mapping", *self._mapped(shape, part))
 
     def trace(self, shape: RunShape, part: int = 0) -> Trace:
         options = SimulateOptions(engine=self.request.engine)
@@ -222,20 +234,36 @@ class Stages:
         def make() -> Trace:
             mapping = self.mapping(shape, part)
             self.observe(f"simulating {_said(shape)}")
-            return simulate(mapping, self._machine(shape, part)[0], options)
+            return simulate(mapping, self._running(self._machine(shape, part)[0]), options)
 
-        return self.cache.get(make, "trace", *self._mapped(shape, part), options)
+        return self.cache.get(make, "trace", *self._mapped(shape, part), *self._elsewhere(), options)
 
     def near(self, shape: RunShape, part: int = 0) -> Trace:
         """The same program on a machine whose nearest tier of memory holds everything."""
         options = SimulateOptions(engine=self.request.engine)
 
         def make() -> Trace:
-            program, arch = self.program(shape, part), roomy(self.arch)
+            mapping = self._rerated(lambda: map_onto(program, roomy(self.compiled), self.map_options()), *mapped)
             self.observe(f"simulating {_said(shape)} without a spill")
-            return simulate(map_onto(program, arch, self.map_options()), arch, options)
+            return simulate(mapping, roomy(self.arch), options)
 
-        return self.cache.get(make, "near", *self._lowered(shape, part), self.map_options(), options)
+        program, mapped = self.program(shape, part), ("roomy", *self._lowered(shape, part), self.map_options())
+        return self.cache.get(make, "near", *mapped, *self._elsewhere(), options)
+
+    def _elsewhere(self) -> tuple[object, ...]:
+        """What a run depends on besides its mapping: another machine than the one that it was compiled for."""
+        return () if self.compiled is self.arch else (self.arch,)
+
+    def _running(self, left: Arch) -> Arch:
+        """The machine that runs what was mapped onto `left`, with as much memory."""
+        return left if self.compiled is self.arch else with_capacities(self.arch, left)
+
+    def _rerated(self, make: Callable[[], Mapping], *key: object) -> Mapping:
+        """What is mapped for the one machine, as it runs on the other."""
+        made = self.cache.get(make, *key)
+        if self.compiled is self.arch:
+            return made
+        return self.cache.get(lambda: rerated(made, self.arch), "rerated", *key, self.arch)
 
     def _hinted(self, program: Program) -> MapOptions:
         """How a program is mapped, where symbols must lie included. Patterns must mean something in some program."""
@@ -352,14 +380,23 @@ class Stages:
         parts = self.parts(shape)
         memory = (self.request.kv_cache, self.request.kv_block, self.hints)
         if self.in_passes():  # other schedules and numbers of micro-batches have passes in common
-            return self._digest(shape, part), self.arch, self.lower_options(), memory
+            return self._digest(shape, part), self.compiled, self.lower_options(), memory
         same = parts.index(parts[part]) if len(parts) > 1 else 0
-        return self.request.model, shape, self.plan.training, len(parts), same, self.arch, self.lower_options(), memory
+        return (
+            self.request.model,
+            shape,
+            self.plan.training,
+            len(parts),
+            same,
+            self.compiled,
+            self.lower_options(),
+            memory,
+        )
 
     def _digest(self, shape: RunShape, part: int) -> str:
         """Of a pass, which is a graph of its own."""
         plan = self.plan
-        cut = (self.request.model, shape, plan.training, plan.chunks, self.arch, self.lower_options())
+        cut = (self.request.model, shape, plan.training, plan.chunks, self.compiled, self.lower_options())
 
         def make() -> str:
             return sha256(repr(self.parts(shape)[part]).encode()).hexdigest()
@@ -405,6 +442,18 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
     if problems or arch is None:
         raise OptionError(*(problem for error in problems for problem in error.problems))
     return arch, phases, positions
+
+
+def _compiled(request: RunRequest, arch: Arch, cache: Cache) -> Arch:
+    """The machine to compile for. Raises OptionError where what is compiled for it could not run on `arch`."""
+    overrides = request.compiled_overrides
+    if overrides is None or overrides == request.overrides:
+        return arch
+    found = cache.get(lambda: load_arch(request.arch, overrides), "arch", request.arch, overrides)
+    if different := differences(found, arch):
+        message = f"compiled for a machine of another structure: {', '.join(different)}"
+        raise OptionError(Problem(message=message, hint="compile it again"))
+    return arch if found == arch else found
 
 
 def _check_draft(request: RunRequest) -> None:
