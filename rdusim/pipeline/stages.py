@@ -63,16 +63,22 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Results by a digest of what they were made from. Files are taken not to change while it lives."""
+    """Results by a digest of what they were made from. Files are taken not to change while it lives.
+
+    `most`: how many it keeps, those asked for last; None: all.
+    """
 
     made: dict[bytes, object] = field(default_factory=dict)
+    most: int | None = None
 
     def get(self, make: Callable[[], Noun], *inputs: object) -> Noun:
         """What `make` gave for equal inputs before, or gives now. Inputs are frozen nouns: their repr says all."""
         key = sha256(repr(inputs).encode()).digest()
-        if key not in self.made:
-            self.made[key] = make()
-        return cast("Noun", self.made[key])
+        made = self.made.pop(key) if key in self.made else make()
+        self.made[key] = made
+        if self.most is not None and len(self.made) > self.most:
+            del self.made[next(iter(self.made))]
+        return cast("Noun", made)
 
 
 def run(request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> Report:
