@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rdusim.dtypes import size_of
 from rdusim.graph.load import family_of, load_graph, locate, shipped_file, unsupported
 from rdusim.graph.models import FAMILIES
 from rdusim.graph.ops import macs
@@ -60,16 +61,17 @@ def describe(path_or_name: str | Path) -> ModelSummary:
     path, name = locate(path_or_name)
     graph = load_graph(path_or_name, PROBE)
     config = path.suffix == ".json"
+    unread = graph.unread_parameters * size_of(PROBE.dtype)
     repeated = [block for block in graph.blocks if block.repeats > 1] or list(graph.blocks)
     kinds = Counter(graph.by_name[operator].kind for block in repeated for operator in block.operators)
     return ModelSummary(
         name=name,
         family=read_settings(path).model_type if config else "yaml",
         file=path,
-        layers=read_settings(path).size("num_hidden_layers") if config else _layers(graph),
+        layers=read_settings(path).language().size("num_hidden_layers") if config else _layers(graph),
         parameters=graph.parameters,
         active_parameters=graph.active_parameters or graph.parameters,
-        weight_bytes=_bytes_of(graph, Role.WEIGHT, produced=False),
+        weight_bytes=Bytes(_bytes_of(graph, Role.WEIGHT, produced=False) + unread),
         kv_bytes_per_token=_bytes_of(graph, Role.KV_CACHE, produced=True),
         blocks=tuple((block.name, len(block.operators), block.repeats) for block in graph.blocks),
         kinds=tuple(kinds.most_common()),
@@ -86,11 +88,11 @@ def _row(name: str) -> ModelRow:
         return ModelRow(name=name, family="yaml", layers=_layers(graph), parameters=graph.parameters)
     settings = read_settings(path)
     if settings.model_type not in FAMILIES:
-        layers = settings.values.get(settings.key("num_hidden_layers"))
-        row = ModelRow(name=name, family=settings.model_type, layers=None, parameters=None)
-        return replace(row, layers=layers if isinstance(layers, int) else None, problem=unsupported(settings))
+        layers = settings.language().optional_size("num_hidden_layers")
+        row = ModelRow(name=name, family=settings.model_type, layers=layers, parameters=None)
+        return replace(row, problem=unsupported(settings))
     graph = family_of(settings).build(settings, name, PROBE)
-    layers = settings.size("num_hidden_layers")
+    layers = settings.language().size("num_hidden_layers")
     return ModelRow(name=name, family=settings.model_type, layers=layers, parameters=graph.parameters)
 
 

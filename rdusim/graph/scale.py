@@ -21,6 +21,9 @@ EXPERTS = 8
 CHOSEN = 2  # of the experts
 GROUPS = 2  # of the router
 POSITIONS = 64
+PATCH = 2  # rows and columns of a patch of an image
+PATCHES = 2  # along each side of an image
+NESTED = ("text_config", "vision_config")
 PADDING = 0.01  # of a vocabulary: below it, sharding pads (program/shard.py:MOST_PADDING)
 
 
@@ -36,8 +39,28 @@ class Scale:
 def scaled_down(settings: Settings, scale: Scale) -> dict[str, Any]:
     """The config's values with small sizes: see `Scale`. Keys that are no sizes stay as they are.
 
-    Weights are dense: sparsity changes what a product costs, not what it is.
+    Weights are dense: sparsity changes what a product costs, not what it is. Nested configs are made small likewise,
+    and say all their sizes.
     """
+    found = _own_sizes(settings, scale)
+    for name in NESTED:
+        if settings.table(name):
+            found[name] = _own_sizes(settings.within(name), scale)
+    return found | _seen_layers(settings, found)
+
+
+def sizes(values: Mapping[str, Any], before: Settings) -> dict[str, Any]:
+    """Values that differ from those of a config, those of nested ones under `config.key`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and key in NESTED:
+            found |= {f"{key}.{name}": each for name, each in sizes(value, before.within(key)).items()}
+        elif value != before.values[key]:
+            found[key] = value
+    return found
+
+
+def _own_sizes(settings: Settings, scale: Scale) -> dict[str, Any]:
     small = _Small(settings, scale)
     found = {name: value for name, value in settings.values.items() if name != "weight_sparsity"}
     for name, value in small.sizes().items():
@@ -84,6 +107,8 @@ class _Small:
                 "num_hidden_layers": layers,
                 "max_window_layers": windowed_from,
                 "max_position_embeddings": POSITIONS,
+                "patch_size": PATCH,
+                "image_size": PATCH * PATCHES,
                 "sliding_window": max(1, window * self.scale.few // max(1, self.scale.tokens)),
             }
         )
@@ -143,6 +168,15 @@ class _Small:
         if isinstance(kinds, list) and len(set(kinds)) > 1:
             return (min(layers, 2 * LAYERS),) * 2
         return (min(layers, LAYERS),) * 2 if first >= layers else (2 * LAYERS, LAYERS)
+
+
+def _seen_layers(settings: Settings, small: Mapping[str, Any]) -> dict[str, Any]:
+    """A tower whose result is that of an inner layer still has one layer behind it that nothing reads."""
+    tower, index = small.get("vision_config"), settings.signed("vision_feature_layer", -1)
+    if tower is None or index == -1:
+        return {}
+    tower = {**tower, "num_hidden_layers": LAYERS + 1}
+    return {"vision_config": tower, "vision_feature_layer": LAYERS if index >= 0 else -2}
 
 
 def _few(count: int, cut: int) -> int:

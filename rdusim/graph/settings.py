@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rdusim.errors import GraphError, Problem
+from rdusim.graph.class_defaults import CLASS_DEFAULTS
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "n_embed", "d_model"),
@@ -30,11 +31,31 @@ class Settings:
         self.values = values
         self.file = file
         self._text = text
+        self._span = (0, len(text))  # of the text that holds these values
+        self._prefix = ""  # of their names in messages
         self._problems: list[Problem] = []
 
     @property
     def model_type(self) -> str:
         return str(self.values.get("model_type", ""))
+
+    def within(self, name: str) -> Settings:
+        """A nested config, which leaves out keys that take the defaults of its class in transformers.
+
+        Its problems are reported with those of the whole file.
+        """
+        given = self.table(name)
+        if not given:
+            self.wrong(name, "is missing", "a config of its own, with its model_type")
+        defaults = CLASS_DEFAULTS.get(str(given.get("model_type", "")), {})
+        unsaid = {key: each for key, each in defaults.items() if not {key, *ALIASES.get(key, ())} & given.keys()}
+        nested = Settings({**unsaid, **given}, file=self.file, text=self._text)
+        nested._span, nested._prefix, nested._problems = self._extent(name), f"{self._prefix}{name}.", self._problems
+        return nested
+
+    def language(self) -> Settings:
+        """The config of the language model: a nested one where there are several (transformers' get_text_config)."""
+        return self.within("text_config") if self.table("text_config") else self
 
     def key(self, name: str) -> str:
         """The spelling of `name` that this file uses."""
@@ -58,6 +79,16 @@ class Settings:
         value = self.values.get(self.key(name), default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             self.wrong(name, f"{json.dumps(value)} is out of range", "a whole number of at least 0")
+            return default
+        return value
+
+    def signed(self, name: str, default: int) -> int:
+        """A whole number, which counts from the end when it is negative."""
+        value = self.values.get(self.key(name))
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.wrong(name, f"{json.dumps(value)} is out of range", "a whole number")
             return default
         return value
 
@@ -125,7 +156,10 @@ class Settings:
     def wrong(self, name: str, message: str, hint: str | None = None) -> None:
         key = self.key(name)
         line, column = self.place(key)
-        self._problems.append(Problem(message=message, file=self.file, line=line, column=column, field=key, hint=hint))
+        field = f"{self._prefix}{key}"
+        self._problems.append(
+            Problem(message=message, file=self.file, line=line, column=column, field=field, hint=hint)
+        )
 
     def check(self) -> None:
         """Raise what was found wrong so far."""
@@ -134,11 +168,21 @@ class Settings:
 
     def place(self, key: str) -> tuple[int | None, int | None]:
         """Line and column of a key in the file's text."""
-        found = re.search(rf'"{re.escape(key)}"\s*:', self._text)
+        found = self._find(key)
         if found is None:
             return None, None
         start = found.start()
         return self._text.count("\n", 0, start) + 1, start - self._text.rfind("\n", 0, start)
+
+    def _find(self, key: str) -> re.Match[str] | None:
+        return re.compile(rf'"{re.escape(key)}"\s*:\s*').search(self._text, *self._span)
+
+    def _extent(self, key: str) -> tuple[int, int]:
+        """Where the value of a key begins and ends in the text."""
+        found = self._find(key)
+        if found is None:
+            return 0, 0
+        return found.end(), json.JSONDecoder().raw_decode(self._text, found.end())[1]
 
 
 def read_settings(path: Path) -> Settings:

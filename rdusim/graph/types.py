@@ -180,7 +180,8 @@ class OperatorGraph:
     tensors: Mapping[str, TensorType]
     blocks: tuple[Block, ...]
     parameters: int = 0  # of the whole model, weights of all repeats
-    active_parameters: int = 0  # of these, what one token meets: of the experts only those it chooses
+    unread_parameters: int = 0  # of these, what no operator of this run reads: a vision tower, in decode
+    active_parameters: int = 0  # of all, what one token meets: of the experts only those it chooses
     batch: int = 1  # sequences that run at once
     tokens: int = 1  # tokens that a run produces or consumes, over the whole batch (a step of decode: batch)
     batch_label: str = ""  # the label of the inputs that counts sequences; empty: the graph does not say

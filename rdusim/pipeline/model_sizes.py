@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, cast
 
-from rdusim.dtypes import DType
+from rdusim.dtypes import DType, size_of
 from rdusim.graph.load import load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
@@ -15,8 +15,9 @@ _CONTEXTS: Final = (256, 512)  # between which the cache grows by so much a toke
 
 
 def weight_bytes(model: str, dtype: str = "bf16") -> Bytes:
-    """Of the whole model, every repeat of a block counted; raises GraphError."""
-    return Bytes(_held(_graph(model, dtype, _CONTEXTS[0]), Role.WEIGHT))
+    """Of the whole model, every repeat of a block counted, and what decode never reads; raises GraphError."""
+    graph = _graph(model, dtype, _CONTEXTS[0])
+    return Bytes(_held(graph, Role.WEIGHT) + graph.unread_parameters * size_of(cast("DType", dtype)))
 
 
 def kv_bytes_per_token(model: str, dtype: str = "bf16") -> Bytes:
@@ -28,7 +29,7 @@ def kv_bytes_per_token(model: str, dtype: str = "bf16") -> Bytes:
 def positions(model: str) -> int | None:
     """Tokens that a sequence may have by its config.json; None if that does not say, or the model is a graph."""
     path, _ = locate(model)
-    return None if path.suffix != ".json" else read_settings(path).optional_size("max_position_embeddings")
+    return None if path.suffix != ".json" else read_settings(path).language().optional_size("max_position_embeddings")
 
 
 @lru_cache(maxsize=64)

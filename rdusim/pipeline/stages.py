@@ -477,12 +477,12 @@ def _check_draft(request: RunRequest) -> None:
 
 def _vocabulary(model: str) -> int | None:
     path, _ = locate(model)
-    return read_settings(path).optional_size("vocab_size") if path.suffix == ".json" else None
+    return read_settings(path).language().optional_size("vocab_size") if path.suffix == ".json" else None
 
 
 def _in_options(error: GraphError) -> GraphError:
     """The same problems, of the options that a shape was made from."""
-    flags = {"routing_skew": "--routing-skew", "expert_groups": "--parallel"}
+    flags = {"routing_skew": "--routing-skew", "expert_groups": "--parallel", "query_tokens": "--input-tokens"}
     return GraphError(
         *(replace(problem, field=flags.get(problem.field or "", problem.field)) for problem in error.problems)
     )
@@ -499,7 +499,7 @@ def _phases_and_positions(model: str) -> tuple[bool, int | None]:
     path, _ = locate(model)
     if path.suffix != ".json":
         return False, None
-    return True, read_settings(path).optional_size("max_position_embeddings")
+    return True, read_settings(path).language().optional_size("max_position_embeddings")
 
 
 def _said(shape: RunShape) -> str:

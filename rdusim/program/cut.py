@@ -162,6 +162,9 @@ class Walk:
                 ways[label] = max(ways.get(label, 1), by)
         if operator.parallel and self.group.axis == "tp" and all(by == 1 for by in ways.values()):
             ways |= split_labels(operator.parallel, operator.dims, self.ways)
+        label = self.group.label
+        if operator.kind == "expand" and label in operator.dims and label not in inputs[0].dims:
+            ways[label] = self.ways  # copies for all sequences, of which a socket has its own only
         return ways
 
     def _store_cut(self, operand: Operand, ways: Mapping[str, int]) -> None:

@@ -44,18 +44,23 @@ def shard_inputs(graph: OperatorGraph, group: Group) -> OperatorGraph:
     if not extents:
         raise LowerError(f"{group.axis}={group.ways} finds no label '{group.label}' in {graph.name}")
     if short:
-        raise LowerError(_indivisible(group, short[0]))
+        raise LowerError(_indivisible(group, short[0], alike=len(extents) == 1))
     trial = ExpertWalk(graph, group)
     found = trial.run()
     return merge_reductions(ExpertWalk(graph, group, trial.sources()).run() if trial.met else found)
 
 
-def _indivisible(group: Group, extent: int) -> Problem:
-    """Of the tokens or the sequences of the inputs, with the nearest numbers that would do."""
+def _indivisible(group: Group, extent: int, *, alike: bool) -> Problem:
+    """Of the tokens or the sequences of the inputs, with the nearest numbers that would do.
+
+    Where blocks go over different numbers of tokens (not `alike`), some of them are the model's and not for choice.
+    """
     noun = {"sp": "tokens", "dp": "sequences"}.get(group.axis, f"of label '{group.label}'")
     below = extent // group.ways * group.ways
     near = " or ".join(f"{count:,}" for count in (below, below + group.ways) if count)
     message = f"{group.axis}={group.ways} does not divide {extent:,} {noun}"
+    if not alike:
+        return Problem(field="--parallel", message=f"{message} that one of its blocks goes over", hint="leave it out")
     return Problem(field="--parallel", message=message, hint=f"{near} would do")
 
 

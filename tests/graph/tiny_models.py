@@ -43,6 +43,13 @@ DEEPSEEK = LLAMA | {
     "topk_group": 2, "routed_scaling_factor": 2.5, "norm_topk_prob": True,
     "rope_scaling": YARN | {"mscale": 0.7, "mscale_all_dim": 1.0, "beta_fast": 8.0},
 }  # fmt: skip
+LLAVA: dict[str, Any] = {
+    "model_type": "llava", "text_config": LLAMA, "vision_feature_layer": -2,
+    "vision_config": {
+        "model_type": "clip_vision_model", "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "image_size": 4, "patch_size": 2,
+    },
+}  # fmt: skip
 
 TINY: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
@@ -76,6 +83,14 @@ TINY: dict[str, dict[str, Any]] = {
     "falcon-multi-query": FALCON | {"multi_query": True},
     "falcon-alibi": FALCON | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
     "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16, "vocab_size": 29},
+}  # fmt: skip
+# A prompt is at least an image and a token, 5 tokens; 6 where the class token is kept.
+WITH_IMAGES: dict[str, dict[str, Any]] = {
+    "llava": LLAVA,
+    "llava-last-layer-with-class": LLAVA | {
+        "vision_feature_layer": -1, "vision_feature_select_strategy": "full", "multimodal_projector_bias": False,
+        "projector_hidden_act": "relu",
+    },
 }  # fmt: skip
 
 
@@ -111,11 +126,15 @@ def weights(graph: OperatorGraph, rng: np.random.Generator) -> dict[str, Array]:
 def run(
     path: Path, shape: RunShape, values: Mapping[str, Array], tokens: Array, past: Mapping[str, Array] | None = None
 ) -> tuple[OperatorGraph, dict[str, Array]]:
-    """Evaluates the model on the last `query_tokens` of `tokens`; the cache is clipped to what the graph takes."""
+    """Evaluates the model on the last `query_tokens` of `tokens`; the cache is clipped to what the graph takes.
+
+    Tokens that stand for an image are not looked at: its `pixel_values` are among the values.
+    """
     graph = load_graph(path, shape)
     first = shape.context_tokens - shape.query_tokens
     positions = np.broadcast_to(np.arange(first, shape.context_tokens), (shape.batch, shape.query_tokens))
-    inputs = {"input_ids": tokens[:, first : shape.context_tokens], "position_ids": positions}
+    text = graph.tensors["input_ids"].shape[1]
+    inputs = {"input_ids": tokens[:, shape.context_tokens - text : shape.context_tokens], "position_ids": positions}
     cache = {}
     for operator in graph.operators:
         if operator.kind == "kv_append":

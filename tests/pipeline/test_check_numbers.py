@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from rdusim.cli.run import command
 from rdusim.errors import OptionError
 from rdusim.graph.load import shipped_file
-from rdusim.graph.scale import Scale, scaled_down
+from rdusim.graph.scale import Scale, scaled_down, sizes
 from rdusim.graph.settings import Settings, read_settings
 from rdusim.net.types import TransferPlan
 from rdusim.pipeline import RunRequest
@@ -87,6 +87,15 @@ def test_a_result_that_is_missing_or_no_number_is_not_equal() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_zero_but_for_rounding_is_equal_and_what_is_small_is_not() -> None:
+    wanted = {"a": np.array([0.5, 1.0]), "zero": np.array([1e-18, -2e-18]), "small": np.array([1e-15, 2e-15])}
+    found = {"a": wanted["a"], "zero": np.array([-3e-18, 0.0]), "small": np.array([1e-15, 2.1e-15])}
+    assert [(each.tensor, each.equal) for each in compare(wanted, found)] == [
+        ("a", True), ("zero", True), ("small", False),
+    ]  # fmt: skip
+    assert [each.equal for each in compare({"zero": wanted["zero"]}, found)] == [False]  # alone it is no rounding
+
+
 def test_numbers_that_are_none_have_no_key_in_json() -> None:
     report = check_numbers(RunRequest(model="toy-mlp", arch="toy"))
     assert json.loads(json.dumps(as_json(report)))["programs"][0]["deviations"][0]["relative"] < 1e-12
@@ -120,6 +129,32 @@ def test_layers_of_both_kinds_are_left_where_the_model_has_both() -> None:
     assert (both["num_hidden_layers"], both["max_window_layers"]) == (4, 2)
     one = scaled({"num_hidden_layers": 28, "max_window_layers": 28})
     assert (one["num_hidden_layers"], one["max_window_layers"]) == (2, 2)
+
+
+def test_nested_configs_are_made_small_each_by_itself() -> None:
+    settings = read_settings(shipped_file("llava-1.5-7b"))
+    small = scaled_down(settings, Scale(ways=8, tokens=4096, few=12))
+    text, vision = small["text_config"], small["vision_config"]
+    assert (text["num_attention_heads"], text["hidden_size"], text["num_hidden_layers"]) == (16, 128, 2)
+    assert text["rms_norm_eps"] == 1e-5
+    assert (vision["image_size"] // vision["patch_size"]) ** 2 + 1 < 12  # an image and some text in a few tokens
+    assert (vision["num_hidden_layers"], small["vision_feature_layer"]) == (3, -2)  # two that are seen, one that is not
+    changed = sizes(small, settings)
+    assert changed["vision_config.image_size"] == 4
+    assert "text_config.rms_norm_eps" not in changed
+
+
+@pytest.mark.parametrize(("index", "layers", "small"), [(-1, 2, -1), (-3, 3, -2), (22, 3, 2)])
+def test_a_small_tower_has_a_layer_that_is_not_seen_where_the_model_has(index: int, layers: int, small: int) -> None:
+    values = dict(read_settings(shipped_file("llava-1.5-7b")).values) | {"vision_feature_layer": index}
+    made = scaled(values)
+    assert (made["vision_config"]["num_hidden_layers"], made["vision_feature_layer"]) == (layers, small)
+
+
+def test_a_vision_tower_and_its_language_model_compute_their_numbers() -> None:
+    report = check_numbers(RunRequest(model="llava-1.5-7b", phase="generate", batch=2, parallel="tp=2"))
+    assert report.equal, verdict(report)
+    assert report.scaled["vision_config.image_size"] == 4
 
 
 def test_flags_and_other_keys_are_left_alone() -> None:

@@ -14,7 +14,7 @@ from rdusim.graph.load import load_graph
 from rdusim.graph.types import OperatorGraph, Role
 from rdusim.program.distribute import distribute
 from rdusim.program.types import Parallelism
-from tests.graph.tiny_models import LLAMA, TINY, decode, prefill, write
+from tests.graph.tiny_models import LLAMA, LLAVA, TINY, decode, prefill, write
 from tests.program.sockets import Sockets, whole_of
 from tests.program.test_shard_meaning import random_inputs
 
@@ -60,6 +60,19 @@ def test_a_sequence_over_sockets_computes_every_tensor_of_the_whole_model(name: 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_batch_over_sockets_computes_every_tensor_of_the_whole_model(name: str, tmp_path: Path) -> None:
     check(write(tmp_path, MODELS[name]), Parallelism(), Parallelism(dp=2), "dp", tokens=5)
+
+
+def test_images_over_sockets_go_with_their_sequences(tmp_path: Path) -> None:
+    """The class token stands in front of every image: a socket makes copies for its own."""
+    path = write(tmp_path, LLAVA | {"text_config": LLAMA | {"vocab_size": 32}})
+    check(path, Parallelism(), Parallelism(dp=2), "dp", tokens=6)
+    check(path, Parallelism(tp=2), Parallelism(tp=2, dp=2), "dp", tokens=6)
+
+
+def test_a_tower_whose_tokens_do_not_divide_is_refused(tmp_path: Path) -> None:
+    full = load_graph(write(tmp_path, LLAVA), prefill(8))
+    with pytest.raises(LowerError, match=r"sp=2 does not divide 5 tokens that one of its blocks goes over"):
+        distribute(full, Parallelism(sp=2))
 
 
 def test_axes_multiply(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rdusim.graph.evaluate import evaluate
 from rdusim.graph.load import load_graph
 from rdusim.graph.types import Role
 from rdusim.program.partition import partition, split
-from tests.graph.tiny_models import LLAMA, TINY, prefill, write
+from tests.graph.tiny_models import LLAMA, LLAVA, TINY, prefill, write
 from tests.program.test_shard_meaning import random_inputs
 
 
@@ -34,16 +34,23 @@ def test_no_split_has_a_smaller_largest_part(costs: list[int], parts: int) -> No
     assert largest(ends) == min(largest((*cuts, len(costs))) for cuts in others)
 
 
-@pytest.mark.parametrize("name", ["llama", "bloom", "gpt2"])
-@pytest.mark.parametrize("parts", [2, 3])
-def test_stages_one_after_the_other_compute_the_whole_model(name: str, parts: int, tmp_path: Path) -> None:
-    layers = {"llama": "num_hidden_layers", "bloom": "n_layer", "gpt2": "n_layer"}[name]
-    path, shape = write(tmp_path, TINY[name] | {layers: 4, "vocab_size": 32}), prefill(5)
+DEEPER = {
+    "llama": TINY["llama"] | {"num_hidden_layers": 4, "vocab_size": 32},
+    "bloom": TINY["bloom"] | {"n_layer": 4, "vocab_size": 32},
+    "gpt2": TINY["gpt2"] | {"n_layer": 4, "vocab_size": 32},
+    "llava": LLAVA | {"text_config": LLAMA | {"vocab_size": 32}},
+}
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("llama", 6), ("bloom", 6), ("gpt2", 6), ("llava", 8)])
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_stages_one_after_the_other_compute_the_whole_model(name: str, blocks: int, parts: int, tmp_path: Path) -> None:
+    path, shape = write(tmp_path, DEEPER[name]), prefill(5)
     whole = load_graph(path, shape)
     inputs = random_inputs(path, whole, shape)
     wanted = evaluate(whole, inputs, keep=["head/next_token"])["head/next_token"]
     stages = partition(whole, parts, {block.name: 1.0 for block in whole.blocks})
-    assert sum(block.repeats for part in stages for block in part.graph.blocks) == 6
+    assert sum(block.repeats for part in stages for block in part.graph.blocks) == blocks
     passed = dict(inputs)
     done = {block.name: 0 for block in whole.blocks}
     for part in stages:

@@ -14,12 +14,13 @@ from rdusim.graph.load import load_constants, load_graph
 from rdusim.graph.ops import SPECS
 from rdusim.graph.types import OperatorGraph, Role, RunShape
 from rdusim.program.shard import divisors_that_fit, shard
-from tests.graph.tiny_models import LLAMA, TINY, Array, decode, prefill, write
+from tests.graph.tiny_models import LLAMA, LLAVA, TINY, Array, decode, prefill, write
 from tests.program.sockets import Sockets, whole_of
 
 MODELS: dict[str, dict[str, Any]] = {
     **{name: config | {"vocab_size": 32} for name, config in TINY.items()},  # every socket has rows of the table
     "llama-more-heads": LLAMA | {"num_attention_heads": 8, "vocab_size": 32},
+    "llava": LLAVA | {"text_config": LLAMA | {"vocab_size": 32}},
 }
 SHAPES = {"prefill": prefill(5), "decode": decode(6)}
 WAYS = {  # the most sockets each can be cut over, of 8

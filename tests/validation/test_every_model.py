@@ -18,6 +18,7 @@ CONFIGS = [row.name for row in MODELS if row.family != "yaml"]
 FIRST_OF_FAMILY = list({row.family: row.name for row in reversed(MODELS) if row.family != "yaml"}.values())
 GRAPHS = [row.name for row in MODELS if row.family == "yaml"]
 PROMPT = 256
+LONGER = {"llava-1.5-7b": 1024}  # an image alone is 576 tokens
 ROUNDING = 1 + 1e-9
 
 
@@ -54,11 +55,11 @@ def check_rooflines(report: Report, program: Program) -> None:
 def test_a_model_runs_in_every_phase_within_the_rooflines(model: str, batch: int) -> None:
     """The generation shares its steps with the two others: it adds them up."""
     cache = Cache()
-    reports = {}
+    reports, prompt = {}, LONGER.get(model, PROMPT)
     for phase, tokens in (
-        ("prefill", {"input_tokens": PROMPT}),
-        ("decode", {"context_tokens": PROMPT + 1}),
-        ("generate", {"input_tokens": PROMPT, "output_tokens": 2}),
+        ("prefill", {"input_tokens": prompt}),
+        ("decode", {"context_tokens": prompt + 1}),
+        ("generate", {"input_tokens": prompt, "output_tokens": 2}),
     ):
         stages = Stages(RunRequest(model=model, phase=phase, batch=batch, **tokens), cache=cache)
         reports[phase] = stages.report()
@@ -66,7 +67,7 @@ def test_a_model_runs_in_every_phase_within_the_rooflines(model: str, batch: int
             check_rooflines(reports[phase], stages.program(stages.shape()))
     prefill, decode, generate = (reports[phase].latency.total_seconds for phase in ("prefill", "decode", "generate"))
     assert generate == pytest.approx(prefill + decode)
-    assert prefill > decode / 2  # a prompt of 256 tokens is no less work than one
+    assert prefill > decode / 2  # a prompt of many tokens is no less work than one
 
 
 @pytest.mark.parametrize("model", GRAPHS)

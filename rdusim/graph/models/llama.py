@@ -89,13 +89,19 @@ def constants(settings: Settings, shape: RunShape) -> dict[str, NDArray[Any]]:
 
 def assemble(model: Llama, name: str, shape: RunShape) -> OperatorGraph:
     """Embedding, decoder layers (those with a sliding window are a block of their own), head."""
-    full = model.layers - model.windowed
-    kinds = [("decoder", full, None), ("decoder_windowed" if full else "decoder", model.windowed, model.window)]
     b = GraphBuilder(name, shape, extents(model, shape, parts.keys_of(shape, None)))
     tokens, positions = b.input("input_ids", "b s", "int32"), b.input("position_ids", "b s", "int32")
     with b.block("embedding"):
         table = b.weight("embed_tokens.weight", "v k")
         x = parts.embedding(b, "embed_tokens", tokens, table, parallel=("v",))
+    decoder(b, model, x, positions, table)
+    return b.finish()
+
+
+def decoder(b: GraphBuilder, model: Llama, x: Value, positions: Value, table: Value) -> None:
+    """All behind the embeddings, whose `table` the head may share: layers and head."""
+    shape, full = b.shape, model.layers - model.windowed
+    kinds = [("decoder", full, None), ("decoder_windowed" if full else "decoder", model.windowed, model.window)]
     for block, repeats, window in kinds:
         if repeats:
             keys = parts.keys_of(shape, window)
@@ -107,7 +113,6 @@ def assemble(model: Llama, name: str, shape: RunShape) -> OperatorGraph:
     with b.block("head"):
         x = parts.rms_norm(b, "norm", x, model.eps, model.hidden)
         parts.head(b, x, table if model.tied else None)
-    return b.finish()
 
 
 def values(model: Llama, shape: RunShape) -> dict[str, NDArray[Any]]:

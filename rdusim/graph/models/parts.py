@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
+from typing import Final
 
 from rdusim.dtypes import DType
 from rdusim.graph.build import GraphBuilder, Value
 from rdusim.graph.types import Phase, Role, RunShape, Scalar
 
-ACTIVATIONS = ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "relu")
+ACTIVATIONS = ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "quick_gelu", "relu")
 HIDDEN = -3.3895e38  # smallest finite bf16: what a masked score becomes
 
 
@@ -206,9 +207,9 @@ def weighted_values(b: GraphBuilder, probabilities: Value, values: Value, keys: 
 
 
 def activation(b: GraphBuilder, name: str, x: Value, kind: str) -> Value:
-    """One kernel, but for `gelu_new`, which transformers writes out in Python."""
-    if kind == "gelu_new":
-        return gelu_new(b, name, x)
+    """One kernel, but for `gelu_new` and `quick_gelu`, which transformers writes out in Python."""
+    if kind in WRITTEN_OUT:
+        return WRITTEN_OUT[kind](b, name, x)
     return b.op({"gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh"}.get(kind, kind), name, [x])
 
 
@@ -222,6 +223,15 @@ def gelu_new(b: GraphBuilder, name: str, x: Value) -> Value:
     inner = b.op("tanh", f"{name}.tanh", [inner])
     inner = b.op("add", f"{name}.add_one", [inner], attributes={"scalar": 1.0})
     return b.op("mul", f"{name}.mul", [half, inner])
+
+
+def quick_gelu(b: GraphBuilder, name: str, x: Value) -> Value:
+    """x sigmoid(1.702 x), QuickGELUActivation."""
+    share = b.op("mul", f"{name}.mul_inner", [x], attributes={"scalar": 1.702})
+    return b.op("mul", f"{name}.mul", [x, b.op("sigmoid", f"{name}.sigmoid", [share])])
+
+
+WRITTEN_OUT: Final = {"gelu_new": gelu_new, "quick_gelu": quick_gelu}
 
 
 def head(b: GraphBuilder, x: Value, table: Value | None) -> Value:

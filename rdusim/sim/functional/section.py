@@ -13,6 +13,7 @@ from math import gcd
 from rdusim.arch.types import Arch
 from rdusim.dtypes import size_of
 from rdusim.errors import DeadlockError, Problem
+from rdusim.graph.ops import SPECS
 from rdusim.graph.types import Compute, Operand, Operator, OperatorGraph
 from rdusim.mapping.types import MappedSection
 from rdusim.net.place import groups_of
@@ -151,7 +152,7 @@ class SectionRun:
             if not any(operand.tensor in stage.made for operand in operator.outputs):
                 continue  # a layout, folded into how its readers read
             ranges = self._ranges(stage, operator, self.firings[stage.name][firing])
-            if stage.compute is Compute.COLLECTIVE:
+            if SPECS[operator.kind].compute is Compute.COLLECTIVE:  # not a layout on the way of its result to memory
                 results = self._collective(stage, operator, ranges, readers)
             else:
                 results = [reader.run(operator, ranges) for reader in readers]

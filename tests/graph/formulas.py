@@ -1,0 +1,66 @@
+"""Models as their papers write them, a sequence at a time: what graphs are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tests.graph.tiny_models import Array
+
+
+def llama_logits(values: Mapping[str, Array], x: Array, layers: int = 2, groups: int = 2, queries: int = 2) -> Array:
+    """Of the last of the embedded tokens x[s, k], with the weights of a graph of `tiny_models.LLAMA`."""
+    count, head = len(x), values["decoder/attention.q_proj.weight"].shape[-1]
+    for layer in range(layers):
+        w = of_layer(values, "decoder", layer)
+        y, heads = _rms(x, w["input_norm.weight"]), []
+        for group, of_group in np.ndindex(groups, queries):
+            q = _rotated(y @ w["attention.q_proj.weight"][:, group, of_group])
+            k, v = _rotated(y @ w["attention.k_proj.weight"][:, group]), y @ w["attention.v_proj.weight"][:, group]
+            scores = np.where(np.tril(np.ones((count, count))) > 0, q @ k.T / np.sqrt(head), -np.inf)
+            heads.append(softmax(scores) @ v @ w["attention.o_proj.weight"][group, of_group])
+        x = x + sum(heads)
+        y = _rms(x, w["post_attention_norm.weight"])
+        gate = y @ w["mlp.gate_proj.weight"]
+        x = x + (gate / (1 + np.exp(-gate)) * (y @ w["mlp.up_proj.weight"])) @ w["mlp.down_proj.weight"]
+    logits: Array = _rms(x, values["head/norm.weight"])[-1] @ values["head/lm_head.weight"].T
+    return logits
+
+
+def encoder_attention(w: Mapping[str, Array], x: Array) -> Array:
+    """All tokens to all tokens, head by head, with biases."""
+    heads, total = w["attention.q_proj.weight"].shape[1], w["attention.out_proj.bias"]
+    for head in range(heads):
+        q, k, v = (x @ w[f"attention.{n}_proj.weight"][:, head] + w[f"attention.{n}_proj.bias"][head] for n in "qkv")
+        total = total + softmax(q @ k.T / np.sqrt(q.shape[-1])) @ v @ w["attention.out_proj.weight"][head]
+    return total
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> Array:
+    result: Array = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps) * weight + bias
+    return result
+
+
+def of_layer(values: Mapping[str, Array], block: str, layer: int) -> dict[str, Array]:
+    """Weights of one repeat of a block, without the block's name."""
+    return {key.removeprefix(f"{block}/"): value[layer] for key, value in values.items() if key.startswith(f"{block}/")}
+
+
+def softmax(scores: Array) -> Array:
+    shares: Array = np.exp(scores - scores.max(-1, keepdims=True))
+    result: Array = shares / shares.sum(-1, keepdims=True)
+    return result
+
+
+def _rms(x: Array, weight: Array) -> Array:
+    result: Array = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * weight
+    return result
+
+
+def _rotated(x: Array) -> Array:
+    """Pairs (i, i + half) of x[position, d] turned as complex numbers."""
+    half = x.shape[-1] // 2
+    angle = np.arange(len(x))[:, None] * 10000.0 ** (-np.arange(half) / half)
+    turned = (x[:, :half] + 1j * x[:, half:]) * np.exp(1j * angle)
+    return np.concatenate([turned.real, turned.imag], axis=-1)
