@@ -431,7 +431,7 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
     problems: list[RdusimError] = []
     phases, positions, arch = True, None, None
     try:
-        phases, positions = _phases_and_positions(request.model)
+        phases, positions = phases_and_positions(request.model)
         _check_draft(request)
     except RdusimError as error:
         problems.append(error)
@@ -466,7 +466,7 @@ def _check_draft(request: RunRequest) -> None:
     """A draft model must have a step that makes one token, of those that its target knows."""
     if request.draft is None:
         return
-    if not _phases_and_positions(request.draft)[0]:
+    if not phases_and_positions(request.draft)[0]:
         message = f"{request.draft} has shapes of its own and makes no tokens"
         raise OptionError(Problem(field="--draft", message=message, hint="a model in Hugging Face config.json form"))
     own, wanted = _vocabulary(request.draft), _vocabulary(request.model)
@@ -494,7 +494,7 @@ def _hints(request: RunRequest, arch: Arch) -> tuple[Hint, ...]:
     return read_hints(Path(request.memory_hints), [tier.name for tier in arch.socket.memory])
 
 
-def _phases_and_positions(model: str) -> tuple[bool, int | None]:
+def phases_and_positions(model: str) -> tuple[bool, int | None]:
     """A config.json has phases, and usually a last position; a graph file has its own shapes."""
     path, _ = locate(model)
     if path.suffix != ".json":

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from rdusim.report.export import Json, to_json
+from rdusim.report.export import as_json as report_json
 from rdusim.report.types import Report, SectionUse
 from rdusim.report.weighted import summed
 
@@ -22,7 +24,7 @@ _CAUSE_OF: Final[Mapping[str, str]] = {"pcu": "compute", "p2p": "collective"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """An option that a variant has otherwise than the first one; None is 'not said'."""
+    """An option, or a field of the machine, that a variant has otherwise than the first one; None is 'not said'."""
 
     option: str
     first: str | None
@@ -101,7 +103,8 @@ class PartChange:
 class Difference:
     """Of a variant from the first. `ratio`: its time over the first one's. `causes` sum to `change_seconds`.
 
-    `bound`, `first_bound`: the cause of most of the time. `parts`: largest change first. `reasons`: all of it in words.
+    `bound`, `first_bound`: the cause of most of the time. `parts`: largest change first. `fields`: of the
+    machines, where both are RDUs, those that are not the same. `reasons`: all of it in words.
     """
 
     variant: str
@@ -111,6 +114,7 @@ class Difference:
     bound: str
     causes: tuple[CauseChange, ...]
     parts: tuple[PartChange, ...]
+    fields: tuple[Change, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
@@ -122,7 +126,7 @@ class Comparison:
     differences: tuple[Difference, ...]
 
 
-def difference(first: Variant, here: Variant) -> Difference:
+def difference(first: Variant, here: Variant, fields: Sequence[Change] = ()) -> Difference:
     """Where the time goes that `here` takes longer, or no longer takes; without the reasons in words."""
     before, now = first.report, here.report
     return Difference(
@@ -133,6 +137,7 @@ def difference(first: Variant, here: Variant) -> Difference:
         bound=_most(now.breakdown_seconds),
         causes=_causes(before.breakdown_seconds, now.breakdown_seconds),
         parts=_paired(first.parts, here.parts),
+        fields=tuple(fields),
     )
 
 
@@ -236,3 +241,63 @@ def _cuts(path: list[str], parts: Sequence[Part]) -> set[str]:
 
 def _breakdown(part: Part | None) -> Mapping[str, float]:
     return {} if part is None else part.breakdown_seconds
+
+
+def as_json(comparison: Comparison) -> dict[str, Json]:
+    """The contract of docs/cli.md: every variant with the JSON of its run, and the differences."""
+    return {
+        "variants": [_variant(variant) for variant in comparison.variants],
+        "differences": [_difference(each) for each in comparison.differences],
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Json]:
+    run = report_json(variant.report)
+    absent = [key for key in ("sections", "units") if not run[key]]
+    for key in absent:
+        del run[key]
+    return {
+        "name": variant.name,
+        "kind": variant.kind,
+        "changes": to_json(variant.changes),
+        **run,
+        "parts": [_part_json(part) for part in variant.parts],
+    }
+
+
+def _part_json(part: Part) -> dict[str, Json]:
+    found = to_json(part)
+    assert isinstance(found, dict)
+    if not part.alone_seconds:
+        del found["alone_seconds"]
+    after = part.next
+    following: dict[str, Json] = {} if after is None else {"next": after[0], "next_share": after[1]}
+    return {**found, "bound": part.bound, **following}
+
+
+def _difference(each: Difference) -> dict[str, Json]:
+    found = to_json(each)
+    assert isinstance(found, dict)
+    return {
+        **found,
+        "causes": [_cause_json(cause) for cause in each.causes],
+        "parts": [
+            {
+                "name": part.name,
+                "change_seconds": part.change_seconds,
+                **({} if part.first is None else {"first": _part_json(part.first)}),
+                **({} if part.here is None else {"here": _part_json(part.here)}),
+                "causes": [_cause_json(cause) for cause in part.causes],
+            }
+            for part in each.parts
+        ],
+    }
+
+
+def _cause_json(cause: CauseChange) -> dict[str, Json]:
+    return {
+        "cause": cause.cause,
+        "first_seconds": cause.first_seconds,
+        "seconds": cause.seconds,
+        "change_seconds": cause.change_seconds,
+    }

@@ -5,9 +5,11 @@ docs/model.md, "GPU baselines".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from rdusim.baselines.gpu.exchange import exchange_seconds
 from rdusim.baselines.gpu.kernels import Kernel, kernels_of
@@ -19,6 +21,8 @@ from rdusim.graph.load import load_graph
 from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
 from rdusim.program.shard import shard
 from rdusim.units import Bytes, Seconds, show
+
+_ON_GPU: Final = ("compute", "memory", "collective", "launch")  # causes of a kernel's time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +51,21 @@ class KernelTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockTime:
+    """Kernels of a block of the model, all its repeats: `breakdown_seconds` is what they take of the step's."""
+
+    name: str
+    launches: int
+    breakdown_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuReport:
     """One step of a model, or several added up. Bytes and flops are of all `gpus` together.
 
-    `breakdown_seconds`: compute, memory, collective, launch, host; they sum to the total. `weight_bytes` and
-    `cache_bytes` lie in the HBM of all GPUs.
+    `breakdown_seconds`: compute, memory, collective, launch, host; they sum to the total. `blocks` share out all of it
+    but the host's; several steps have `prefill/...` and `decode/...`. `weight_bytes` and `cache_bytes` lie in the HBM
+    of all GPUs.
     """
 
     gpu: str
@@ -66,6 +80,7 @@ class GpuReport:
     written_bytes: float
     weight_bytes: Bytes
     cache_bytes: Bytes
+    blocks: tuple[BlockTime, ...] = ()
     rows: tuple[KernelTime, ...] = ()
 
 
@@ -99,7 +114,7 @@ def step_report(
     graph = shard(load_graph(model, shape), gpus)
     weights, cache = _held(graph, Role.WEIGHT), _held(graph, Role.KV_CACHE)
     rows = tuple(_timed(kernel, machine) for kernel in kernels_of(graph, kernels))
-    breakdown = _breakdown(rows, machine.software, kernels)
+    breakdown, blocks = _breakdown(rows, machine.software, kernels)
     repeats = [row.kernel.repeats for row in rows]
     return GpuReport(
         gpu=machine.name,
@@ -114,6 +129,7 @@ def step_report(
         written_bytes=gpus * sum(row.kernel.written * times for row, times in zip(rows, repeats, strict=True)),
         weight_bytes=Bytes(gpus * weights),
         cache_bytes=Bytes(gpus * cache),
+        blocks=blocks,
         rows=rows,
     )
 
@@ -176,22 +192,32 @@ def _vector_seconds(kernel: Kernel, gpu: Gpu) -> Seconds:
     return Seconds(cycles / (gpu.sms * gpu.clock))
 
 
-def _breakdown(rows: tuple[KernelTime, ...], software: Software, kernels: Fusion) -> dict[str, float]:
-    """Seconds by what they are given to. `launch`: gaps between kernels, waits for first bytes, and for the CPU.
+def _breakdown(
+    rows: tuple[KernelTime, ...], software: Software, kernels: Fusion
+) -> tuple[dict[str, float], tuple[BlockTime, ...]]:
+    """Seconds by what they are given to, of all and of each block. `launch`: gaps, waits for first bytes and the CPU.
 
     Eager: the CPU issues kernels in order, one every `host_launch`, and runs ahead where they take longer than that.
     """
-    spent = dict.fromkeys(("compute", "memory", "collective", "launch"), 0.0)
+    spent = dict.fromkeys(_ON_GPU, 0.0)
+    of_block: dict[str, dict[str, float]] = {}
     issued = done = 0.0
     for row in _in_order(rows):
-        spent["compute"] += row.compute
-        spent["memory"] += row.memory
-        spent["collective"] += row.collective
         issued += software.host_launch if kernels is Fusion.EAGER else 0.0
         begin = max(done + software.graph_gap, issued)
-        spent["launch"] += begin - done + row.wait
+        here = of_block.setdefault(row.kernel.block, dict.fromkeys(_ON_GPU, 0.0))
+        given = row.compute, row.memory, row.collective, begin - done + row.wait
+        for cause, seconds in zip(_ON_GPU, given, strict=True):
+            spent[cause] += seconds
+            here[cause] += seconds
         done = begin + row.seconds
-    return spent | {"host": software.host_step}
+    launches = Counter[str]()
+    for row in rows:
+        launches[row.kernel.block] += row.kernel.repeats
+    blocks = tuple(
+        BlockTime(name=name, launches=launches[name], breakdown_seconds=causes) for name, causes in of_block.items()
+    )
+    return spent | {"host": software.host_step}, blocks
 
 
 def _in_order(rows: tuple[KernelTime, ...]) -> Iterator[KernelTime]:
@@ -252,4 +278,18 @@ def _total(reports: list[tuple[float, GpuReport]]) -> GpuReport:
         written_bytes=sum(times * report.written_bytes for times, report in reports),
         weight_bytes=largest.weight_bytes,
         cache_bytes=largest.cache_bytes,
+        blocks=(*_summed("prefill", reports[:1]), *_summed("decode", reports[1:])),
     )
+
+
+def _summed(phase: str, reports: list[tuple[float, GpuReport]]) -> Iterator[BlockTime]:
+    """Blocks of several steps of one phase; they are those of each step."""
+    for index, block in enumerate(reports[0][1].blocks if reports else ()):
+        each = [(times, report.blocks[index]) for times, report in reports]
+        yield BlockTime(
+            name=f"{phase}/{block.name}",
+            launches=round(sum(times * part.launches for times, part in each)),
+            breakdown_seconds={
+                cause: sum(times * part.breakdown_seconds[cause] for times, part in each) for cause in _ON_GPU
+            },
+        )
