@@ -18,23 +18,25 @@ if TYPE_CHECKING:
     from rdusim.report.types import MemoryUse, Report
 
 NOTHING: Final = "-"
-BESIDE: Final = 3  # variants that stand beside the first in 80 columns
+NAMES: Final = 20  # columns that the names of the rows take
+COLUMN: Final = 18  # and a variant, at most: 1003 MiB 100%
 LEAST: Final = 0.0005  # of the total: a cause that takes less in every run has no row
 
 Row = tuple[str, list[str]]
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    for block in blocks(comparison):
+    for block in blocks(comparison, width=console.width):
         console.print(block)
 
 
-def blocks(comparison: Comparison) -> Iterator[RenderableType]:
-    """What was asked, tables of a few variants each, and the reasons; an empty line between them."""
+def blocks(comparison: Comparison, *, width: int) -> Iterator[RenderableType]:
+    """What was asked, tables of as many variants as fit each, and the reasons; an empty line between them."""
     first, *others = comparison.variants
+    beside = max(1, (width - NAMES) // COLUMN - 1)
     yield Text(f"{first.name}: {asked(first.report.setting)}", style="dim")
-    for start in range(0, len(others), BESIDE):
-        yield Group(Text(), _table([first, *others[start : start + BESIDE]]))
+    for start in range(0, len(others), beside):
+        yield Group(Text(), _table([first, *others[start : start + beside]]))
     for variant, difference in zip(others, comparison.differences, strict=True):
         head, *rest = difference.reasons
         yield Group(Text(), Text(f"{variant.name}: {_changed(variant)}", style="dim"), Text(head, style="bold green"))
@@ -64,7 +66,7 @@ def _table(variants: Sequence[Variant]) -> Table:
     table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     for variant in variants:
-        table.add_column(variant.name, justify="right", overflow="fold")
+        table.add_column(variant.name.replace(" ", "\n"), justify="right", overflow="fold", max_width=COLUMN - 2)
     for name, cells in _rows(variants):
         heading = not any(cells)
         table.add_row(Text(name, style="bold cyan" if heading else ""), *cells)
