@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rdusim.cli.options import request_of, run_options
 from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
+
+if TYPE_CHECKING:
+    from rdusim.pipeline import Cache, RunRequest
+    from rdusim.report.types import Report
 
 
 @click.command("run")
@@ -23,11 +28,12 @@ from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress
     metavar="FILE",
     help="Write a timeline for ui.perfetto.dev: .pftrace or .json[.gz].",
 )
+@click.option("--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to look at.")
 @click.option(
     "--check-numbers", is_flag=True, help="Execute a small version of MODEL and compare its numbers; 1 if they differ."
 )
 def command(
-    as_json: bool, output: Path | None, trace_file: Path | None, check_numbers: bool, **values: Any
+    as_json: bool, output: Path | None, trace_file: Path | None, page: Path | None, check_numbers: bool, **values: Any
 ) -> int | None:
     """Time MODEL on a machine.
 
@@ -35,7 +41,7 @@ def command(
     YAML graph.
     """
     if check_numbers:
-        return _check_numbers(as_json, output, trace_file, values)
+        return _check_numbers(as_json, output, trace_file, page, values)
     start = perf_counter()
     from rdusim.errors import OptionError, Problem
     from rdusim.pipeline import Cache, Stages, answer
@@ -47,6 +53,7 @@ def command(
 
     check_writable(output, "--output")
     check_writable(trace_file, "--trace")
+    check_writable(page, "--report")
     if trace_file is not None:
         check_trace_ending(trace_file)
     with progress() as observe:
@@ -62,6 +69,9 @@ def command(
         if trace_file is not None:
             rows = timeline(stages.trace(shape), stages.mapping(shape), stages.arch)
             write_file(trace_file, timeline_bytes(rows, trace_file))
+        drawn = _page(request, report, page, cache, observe) if page is not None else ""
+    if page is not None:
+        write_file(page, drawn.encode())
     report = with_simulator(report, wall_seconds=perf_counter() - start)
     if is_json(as_json, output):
         emit(json_text(json_of(report)), output)
@@ -72,7 +82,29 @@ def command(
     return None
 
 
-def _check_numbers(as_json: bool, output: Path | None, trace_file: Path | None, values: dict[str, Any]) -> int:
+def _page(request: RunRequest, report: Report, page: Path, cache: Cache, observe: Callable[[str], None]) -> str:
+    """The page, without how long making it took: the same command gives the same bytes."""
+    from rdusim.arch.load import load_arch
+    from rdusim.arch.show import show_arch
+    from rdusim.pipeline.pictures import command_of, pictures
+    from rdusim.report.roofline import ceilings_of
+    from rdusim.report.run_page import run_page
+
+    plans, maps = pictures(request, report, cache=cache, observe=observe)
+    setting = report.setting
+    return run_page(
+        report,
+        ceilings=ceilings_of(load_arch(request.arch, request.overrides), setting.dtype, setting.sockets_used),
+        command=command_of("run", request, "--report", page.name),
+        machine=show_arch(request.arch, request.overrides),
+        floorplans=plans,
+        memory_maps=maps,
+    )
+
+
+def _check_numbers(
+    as_json: bool, output: Path | None, trace_file: Path | None, page: Path | None, values: dict[str, Any]
+) -> int:
     """Execute instead of timing: 0 when the numbers are those of the graph, else 1."""
     from rdusim.errors import OptionError, Problem
     from rdusim.pipeline.check_numbers import check_numbers
@@ -81,9 +113,12 @@ def _check_numbers(as_json: bool, output: Path | None, trace_file: Path | None, 
     from rdusim.report.numbers import print_numbers
 
     check_writable(output, "--output")
-    timed = [
-        flag for flag, said in (("--trace", trace_file is not None), ("--engine", values["engine"] != "steady")) if said
-    ]
+    asked = {
+        "--trace": trace_file is not None,
+        "--report": page is not None,
+        "--engine": values["engine"] != "steady",
+    }
+    timed = [flag for flag, said in asked.items() if said]
     if timed:
         message, hint = "--check-numbers times nothing", "leave one of them out"
         raise OptionError(*(Problem(field=flag, message=message, hint=hint) for flag in timed))

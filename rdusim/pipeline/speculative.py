@@ -21,13 +21,22 @@ def round_report(target: Stages, draft: Stages, context: int) -> Report:
     """A step at `context`: proposals over a context that grows by one each, then all of them through the target."""
     length, acceptance = target.plan.draft_length, target.plan.acceptance_rate
     assert acceptance is not None
-    one = target.plan.decode(context)
-    together: RunShape = replace(one, query_tokens=length + 1, context_tokens=one.context_tokens + length)
-    proposed = draft.report_of(draft.plan.decode(context + length // 2))
-    checked = target.report_of(together)
+    proposed = draft.report_of(draft.plan.decode(drafted_context(target, context)))
+    checked = target.report_of(checked_shape(target, context))
     peak = peak_flops(target.arch, checked.setting.dtype, checked.setting.sockets_used)
     needed = step_flops(target, context)
     return speculative(proposed, checked, length=length, acceptance=acceptance, needed=needed, peak_flops=peak)
+
+
+def checked_shape(target: Stages, context: int) -> RunShape:
+    """All proposals of a round through the target, and the token before them."""
+    length, one = target.plan.draft_length, target.plan.decode(context)
+    return replace(one, query_tokens=length + 1, context_tokens=one.context_tokens + length)
+
+
+def drafted_context(target: Stages, context: int) -> int:
+    """The context of a proposal in the middle of a round, which stands for all of them."""
+    return context + target.plan.draft_length // 2
 
 
 def prefill_report(target: Stages, draft: Stages, found: Report) -> Report:

@@ -25,18 +25,25 @@ _SPACE = 30  # between panels
 
 
 def floorplan(
-    mapped: MappedSection, arch: Arch, *, title: str, asked: str = "", timing: SectionTiming | None = None
+    mapped: MappedSection,
+    arch: Arch,
+    *,
+    title: str,
+    asked: str = "",
+    timing: SectionTiming | None = None,
+    brief: bool = False,
 ) -> str:
     """The text of an SVG file, the same for the same arguments.
 
-    `asked`: the run in one sentence; `timing`: of the section, for the stages' shares of its time.
+    `asked`: the run in one sentence; `timing`: of the section, for the stages' shares of its time. `brief`: a tenth of
+    the bytes, for single units and links do not say what they are.
     """
     mesh = mesh_of(arch.socket)
     layout = layout_of(mesh)
     panels = (
-        stage_panel(mapped, mesh, layout),
+        stage_panel(mapped, mesh, layout, brief=brief),
         legend(mapped.section, timing, layout.width),
-        link_panel(mapped, mesh, layout, arch),
+        link_panel(mapped, mesh, layout, arch, brief=brief),
     )
     top = 104
     placed = []

@@ -40,7 +40,7 @@ class _Scale:
         return min(LEVELS - 1, int(LEVELS * load / self.bytes))
 
 
-def link_panel(mapped: MappedSection, mesh: Mesh, layout: Layout, arch: Arch) -> Panel:
+def link_panel(mapped: MappedSection, mesh: Mesh, layout: Layout, arch: Arch, *, brief: bool = False) -> Panel:
     """Links and ports that carry anything, coloured by their load in one execution."""
     loads = _short_names(link_loads(mapped, mesh), mapped)
     carried = _carried(mapped, arch)
@@ -49,7 +49,7 @@ def link_panel(mapped: MappedSection, mesh: Mesh, layout: Layout, arch: Arch) ->
     drawing = [
         '<use href="#u" class="under"/>',
         _mesh(layout),
-        *_drawn(loads, mesh, layout, scale, carried),
+        *_drawn(loads, mesh, layout, scale, carried, brief=brief),
         *_ring(worst, loads, mesh, layout),
         *agcu_marks(mesh, layout, _busy_ports(loads, mesh)),
         *_bar(layout, scale),
@@ -101,13 +101,17 @@ def _mesh(layout: Layout) -> str:
     return shape + "".join(f'<use href="#t" x="{x}" y="{y}"/>' for x, y in places)
 
 
-def _drawn(loads: LinkLoads, mesh: Mesh, layout: Layout, scale: _Scale, carried: float) -> Iterator[str]:
+def _drawn(
+    loads: LinkLoads, mesh: Mesh, layout: Layout, scale: _Scale, carried: float, *, brief: bool
+) -> Iterator[str]:
     """By level, so that each class stands once, and the busiest lie on top."""
     used = np.flatnonzero(loads.bytes).tolist()
     levels = {link: scale.level(float(loads.bytes[link])) for link in used}
     for level in range(LEVELS):
         links = [link for link in used if levels[link] == level]
-        if links:
+        if links and brief:
+            yield f'<path class="h{level}" d="{"".join(_line(link, mesh, layout) for link in links)}"/>'
+        elif links:
             drawn = "".join(_link(link, loads, mesh, layout, carried) for link in links)
             yield f'<g class="h{level}">{drawn}</g>'
 

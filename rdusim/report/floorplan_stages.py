@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -19,16 +19,18 @@ _PMU: Final = PITCH - 4
 _LARGE: Final = 9  # units of one stage on a tile from which its number is written large
 
 
-def stage_panel(mapped: MappedSection, mesh: Mesh, layout: Layout) -> Panel:
+def stage_panel(mapped: MappedSection, mesh: Mesh, layout: Layout, *, brief: bool = False) -> Panel:
     """Every unit in the colour of its stage, each stage's number where it lies, AGCUs at the edges."""
     notes = "squares are PCUs, round and paler ones PMUs, grey ones free, arrows at the edges AGCUs; numbers as below"
     used = {site for placed in mapped.placements for site in (*placed.pcus, *placed.pmus)}
     numbered = list(enumerate(mapped.placements, start=1))
     block = common_block(placed.stage for placed in mapped.placements)
+    free = [site for site in mesh.sites if site not in used]
+    idle = _together(free, layout) if brief else "".join(_unit(site, layout) for site in free)
     drawing = [
-        _shapes(),
-        f'<g id="u"><g class="idle">{"".join(_unit(site, layout) for site in mesh.sites if site not in used)}</g>',
-        *(_stage(number, placed, layout, block) for number, placed in numbered),
+        *([] if brief else [_shapes()]),
+        f'<g id="u"><g class="idle">{idle}</g>',
+        *(_stage(number, placed, layout, block, brief=brief) for number, placed in numbered),
         "</g>",
         *agcu_marks(mesh, layout, _used_agcus(mapped, mesh)),
         *(label for number, placed in numbered for label in _labels(number, placed, layout)),
@@ -54,8 +56,26 @@ def _unit(site: Site, layout: Layout, told: str = "") -> str:
     return f'<use href="#{shape}" x="{x}" y="{y}"><title>{where}: {told}</title></use>'
 
 
-def _stage(number: int, placed: Placement, layout: Layout, block: str) -> str:
+def _together(sites: Sequence[Site], layout: Layout) -> str:
+    """All of them as two shapes: hundreds of elements less."""
+    drawn: dict[SiteKind, list[str]] = {SiteKind.PCU: [], SiteKind.PMU: []}
+    for site in sites:
+        x, y = layout.centre(site.tile, site.row, site.col)
+        half = (_PCU if site.kind is SiteKind.PCU else _PMU) // 2
+        drawn[site.kind].append(
+            f"M{x - half} {y - half}h{_PCU}v{_PCU}h-{_PCU}z"
+            if site.kind is SiteKind.PCU
+            else f"M{x - half} {y}a{half} {half} 0 1 1 {_PMU} 0a{half} {half} 0 1 1-{_PMU} 0"
+        )
+    shapes = ((SiteKind.PCU, ""), (SiteKind.PMU, ' class="mem"'))
+    return "".join(f'<path{kind} d="{"".join(drawn[unit])}"/>' for unit, kind in shapes if drawn[unit])
+
+
+def _stage(number: int, placed: Placement, layout: Layout, block: str, *, brief: bool) -> str:
     told = f"{number} {escape(placed.stage.removeprefix(block))}"
+    if brief:
+        title = f"<title>{told}</title>"
+        return f'<g class="c{number}">{title}{_together((*placed.pcus, *placed.pmus), layout)}</g>'
     return f'<g class="c{number}">{"".join(_unit(site, layout, told) for site in (*placed.pcus, *placed.pmus))}</g>'
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +41,7 @@ from rdusim.report.types import Report
 from rdusim.sim.trace import Activity, SectionTiming, Spans, StageTiming, StreamTiming, Trace
 from rdusim.units import Bytes, BytesPerSecond, Cycles, Hertz
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromium-headless-shell")
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
@@ -243,3 +246,19 @@ def trace() -> Trace:
 def report(trace: Trace, mapping: Mapping, graph: OperatorGraph, arch: Arch) -> Report:
     known = known_setting(trace, mapping, graph, arch)
     return summarize(trace, mapping, graph, arch, replace(known, phase="decode", context_tokens=64))
+
+
+@pytest.fixture
+def chromium() -> str:
+    pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client: pip install playwright")
+    if (found := next(filter(None, map(shutil.which, BROWSERS)), None)) is None:
+        pytest.skip(f"no Chromium on the PATH (looked for {', '.join(BROWSERS)})")
+    return found
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody answers on: bound, so that nobody else can take it, and not listening."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

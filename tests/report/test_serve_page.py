@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import socket
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +29,11 @@ from rdusim.serve.metrics import PERCENTILES, Metrics, measure
 from rdusim.serve.slo import Slo
 from rdusim.serve.types import Cause, Expert, Occupancy, Requests, Served, ServeResult, Switches
 from rdusim.units import Bytes, Seconds
+from tests.report.page_checks import parsed, tags
 
 MOST_BYTES = 2_000_000
 SLO = Slo(limits={"ttft": Seconds(2.0), "tpot": Seconds(0.05)})
 FOOTPRINT = {"SN40L": [(50, 1), (850, 1)], "DGX A100": [(50, 1), (850, 19)]}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromium-headless-shell")
 EXPERT = "math & <code>"
 
 
@@ -117,26 +112,10 @@ def text(result: ServeResult, metrics: Metrics) -> str:
     return serve_page(result, metrics, title="Six experts", asked="2,000 requests", slo=SLO, footprint=FOOTPRINT)
 
 
-def parsed(text: str) -> ElementTree.Element:
-    """Strictly: the page is XML as well as HTML."""
-    assert text.startswith("<!DOCTYPE html>\n")
-    return ElementTree.fromstring(text)
-
-
-class _Tags(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
 def test_nothing_is_loaded_and_nothing_runs(text: str) -> None:
     assert not re.search(r"https?://|//[a-z]|@import|@font-face|data:", text)
     assert set(re.findall(r"url\(([^)]*)\)", text)) <= {f"#p{number}" for number in range(1, 7)}
-    for tag, attributes in _Tags(text).found:
+    for tag, attributes in tags(text):
         assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base", "image", "use"}
         assert not any(name.startswith("on") for name in attributes)
         assert "src" not in attributes
@@ -371,22 +350,6 @@ def test_short_names_stay_apart() -> None:
 
 
 # -- in a browser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def chromium() -> str:
-    pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client: pip install playwright")
-    if (found := next(filter(None, map(shutil.which, BROWSERS)), None)) is None:
-        pytest.skip(f"no Chromium on the PATH (looked for {', '.join(BROWSERS)})")
-    return found
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that nobody answers on: bound, so that nobody else can take it, and not listening."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

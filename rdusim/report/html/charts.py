@@ -21,9 +21,9 @@ WIDTH: Final = 720
 LEFT: Final = 76
 RIGHT: Final = 16
 _TOP: Final = 30  # room for the legend
-_PLOT: Final = 230
-_BELOW: Final = 46
-_LETTER: Final = 7.2  # mean width, px; a legend too wide goes on in a second line
+PLOT: Final = 230
+BELOW: Final = 46
+LETTER: Final = 7.2  # mean width, px; a legend too wide goes on in a second line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,52 +55,48 @@ class Chart:
 
 
 def line_chart(
-    chart: Chart, x: Axis, y: Axis, lines: Sequence[Line], limits: Sequence[Limit] = (), *, plot: int = _PLOT
+    chart: Chart, x: Axis, y: Axis, lines: Sequence[Line], limits: Sequence[Limit] = (), *, plot: int = PLOT
 ) -> str:
     """Lines by colour and by dashes, in the order given."""
-    legend, top = _legend([line.name for line in lines], filled=False)
+    named, top = legend([line.name for line in lines], filled=False)
     drawn = [
-        f'<path class="l c{number}" {_dashes(number)}d="{_path(line, x, y, top, plot)}"/>'
+        f'<path class="l c{number}" {dashes_of(number)}d="{_path(line, x, y, top, plot)}"/>'
         for number, line in enumerate(lines, start=1)
     ]
-    return svg(
-        chart, top + plot + _BELOW, [*_frame(x, y, top, plot), *_limits(limits, x, y, top, plot), *drawn, legend]
-    )
+    return svg(chart, top + plot + BELOW, [*frame(x, y, top, plot), *_limits(limits, x, y, top, plot), *drawn, named])
 
 
 def stacked_bars(
     chart: Chart, names: Sequence[str], y: Axis, labels: Sequence[str], values: Floats, title: str, says: Sequence[str]
 ) -> str:
     """Bars beside each other, `values` by (bar, name) on each other. `labels` below, `says`: a bar's text on top."""
-    legend, top = _legend(names, filled=True)
+    named, top = legend(names, filled=True)
     top += 16  # the texts on top of the bars
     wide = (WIDTH - LEFT - RIGHT) / max(len(labels), 1)
     none = Axis(title=title, place=lambda given: given, ticks=())
-    drawn = [*_frame(none, y, top, _PLOT), *_bars(y, values, top, wide)]
+    drawn = [*frame(none, y, top, PLOT), *_bars(y, values, top, wide)]
     every = max(round(len(labels) / 12), 1)
     for number in range(0, len(labels), every):
         middle = place(LEFT + (number + 0.5) * wide)
-        drawn.append(f'<text class="q m s" x="{middle}" y="{top + _PLOT + 16}">{plain(labels[number])}</text>')
+        drawn.append(f'<text class="q m s" x="{middle}" y="{top + PLOT + 16}">{plain(labels[number])}</text>')
         drawn.append(f'<text class="q m s" x="{middle}" y="{top - 5}">{plain(says[number])}</text>' if says else "")
-    return svg(chart, top + _PLOT + _BELOW, [*drawn, legend])
+    return svg(chart, top + PLOT + BELOW, [*drawn, named])
 
 
 def stacked_areas(chart: Chart, x: Axis, y: Axis, lines: Sequence[Line], limits: Sequence[Limit] = ()) -> str:
     """Steps on each other; the x of all lines are the same, the last is where the last step ends."""
-    legend, top = _legend([line.name for line in lines], filled=True)
+    named, top = legend([line.name for line in lines], filled=True)
     below = np.zeros(len(lines[0].x) - 1)
     drawn = []
     for number, line in enumerate(lines, start=1):
         above = below + line.y[:-1]
         across = _pixels_x(x, np.repeat(line.x, 2)[1:-1])
-        up = _pixels_y(y, np.repeat(above, 2), top, _PLOT)
-        down = _pixels_y(y, np.repeat(below, 2), top, _PLOT)
+        up = _pixels_y(y, np.repeat(above, 2), top, PLOT)
+        down = _pixels_y(y, np.repeat(below, 2), top, PLOT)
         points = "L".join(_points(across, up) + _points(across, down)[::-1])
-        drawn.append(f'<path {_fill(number)} d="M{points}z"/>')
+        drawn.append(f'<path {fill_of(number)} d="M{points}z"/>')
         below = above
-    return svg(
-        chart, top + _PLOT + _BELOW, [*drawn, *_frame(x, y, top, _PLOT), *_limits(limits, x, y, top, _PLOT), legend]
-    )
+    return svg(chart, top + PLOT + BELOW, [*drawn, *frame(x, y, top, PLOT), *_limits(limits, x, y, top, PLOT), named])
 
 
 def svg(chart: Chart, height: float, inside: Sequence[str], *, width: int = WIDTH) -> str:
@@ -113,22 +109,22 @@ def svg(chart: Chart, height: float, inside: Sequence[str], *, width: int = WIDT
     )
 
 
-def time_ticks(x: Axis, top: float, left: int = LEFT) -> Iterator[str]:
-    """Texts below a horizontal axis whose line is at `top` and begins at `left`, and its title."""
+def time_ticks(x: Axis, top: float, left: int = LEFT, right: int = RIGHT) -> Iterator[str]:
+    """Texts below a horizontal axis whose line is at `top`, between `left` and `right` px from the edges; its title."""
     last = -WIDTH
     for share, text in x.ticks:
-        at = left + share * (WIDTH - left - RIGHT)
+        at = left + share * (WIDTH - left - right)
         yield f'<path class="x" d="M{place(at)} {place(top)}v5"/>'
-        if at - last < _LETTER * (len(text) + 1):
+        if at - last < LETTER * (len(text) + 1):
             continue  # no room for its text
         last = round(at)
-        anchor = "e" if at > WIDTH - RIGHT - 4 * len(text) else "m"
+        anchor = "e" if at > WIDTH - right - 4 * len(text) else "m"
         yield f'<text class="q {anchor}" x="{place(at)}" y="{place(top + 17)}">{plain(text)}</text>'
-    middle = place((left + WIDTH - RIGHT) / 2)
+    middle = place((left + WIDTH - right) / 2)
     yield f'<text class="q m" x="{middle}" y="{place(top + 36)}">{plain(x.title)}</text>'
 
 
-def _frame(x: Axis, y: Axis, top: float, plot: int) -> Iterator[str]:
+def frame(x: Axis, y: Axis, top: float, plot: int) -> Iterator[str]:
     right = WIDTH - RIGHT
     for share, text in y.ticks:
         at = place(top + plot * (1 - share))
@@ -160,7 +156,7 @@ def _bars(y: Axis, values: Floats, top: float, wide: float) -> Iterator[str]:
     """One shape for each name: hundreds of hatched shapes would make a printed page megabytes."""
     gap = min(wide * 0.15, 6)
     heights = np.nan_to_num(values).cumsum(axis=1)  # a bar of NaN has no height
-    ends = _pixels_y(y, np.column_stack((np.zeros(len(values)), heights)), top, _PLOT)
+    ends = _pixels_y(y, np.column_stack((np.zeros(len(values)), heights)), top, PLOT)
     for number in range(1, ends.shape[1]):
         shapes = [
             f"M{place(left)} {place(low)}V{place(high)}h{place(wide - gap)}V{place(low)}z"
@@ -173,31 +169,31 @@ def _bars(y: Axis, values: Floats, top: float, wide: float) -> Iterator[str]:
             if low - high >= 0.05
         ]
         if shapes:
-            yield f'<path class="b" {_fill(number)} d="' + "".join(shapes) + '"/>'
+            yield f'<path class="b" {fill_of(number)} d="' + "".join(shapes) + '"/>'
 
 
-def _legend(names: Sequence[str], *, filled: bool) -> tuple[str, int]:
+def legend(names: Sequence[str], *, filled: bool) -> tuple[str, int]:
     """The names with their colours in lines across the chart, and where the chart begins below them."""
     parts, at, top = [], float(LEFT), 14
     for number, name in enumerate(names, start=1):
-        width = 34 + _LETTER * len(name) + 16
+        width = 34 + LETTER * len(name) + 16
         if at + width > WIDTH and at > LEFT:
             at, top = float(LEFT), top + 19
         if filled:
-            parts.append(f'<rect {_fill(number)} x="{place(at)}" y="{top - 10}" width="26" height="12"/>')
+            parts.append(f'<rect {fill_of(number)} x="{place(at)}" y="{top - 10}" width="26" height="12"/>')
         else:
-            parts.append(f'<path class="l c{number}" {_dashes(number)}d="M{place(at)} {top - 4}h26"/>')
+            parts.append(f'<path class="l c{number}" {dashes_of(number)}d="M{place(at)} {top - 4}h26"/>')
         parts.append(f'<text x="{place(at + 32)}" y="{top}">{plain(name)}</text>')
         at += width
     return "\n".join(parts), top + _TOP - 14
 
 
-def _fill(number: int) -> str:
+def fill_of(number: int) -> str:
     """By hatching; the first has none, and as a plain colour takes less room where a page is printed to a file."""
     return f'fill="url(#p{number})"' if number > 1 else 'style="fill:var(--s1)"'
 
 
-def _dashes(number: int) -> str:
+def dashes_of(number: int) -> str:
     pattern = DASHES[number - 1]
     return f'stroke-dasharray="{pattern}" ' if pattern else ""
 

@@ -25,6 +25,8 @@ _NIGHT: Final = (
     "--paper:#14171b;--ink:#e8eaed;--soft:#a9b1bc;--line:#39404a;--box:#1e2329;--warn:#3a2f12;--edge:#e69f00"
 )
 
+_ON_CELLS: Final = ("--low:#1c1f24;--high:#fff", "--low:#fff;--high:#14171b")  # text on little, text on much
+
 _SHEET: Final = """\
 *{box-sizing:border-box}
 html{background:var(--paper);color:var(--ink);color-scheme:light dark}
@@ -49,7 +51,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 caption{text-align:left;color:var(--soft)}
 th,td{padding:.2rem .7rem .2rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 td.n,th.n{text-align:right;white-space:nowrap;overflow-wrap:normal}
-td:first-child,tbody th{min-width:6rem;font-weight:400}
+td:not(.n){min-width:6rem}tbody th{font-weight:400}
 svg text{fill:var(--ink);font-size:12.5px;font-family:inherit}
 svg .q{fill:var(--soft)}svg .e{text-anchor:end}svg .m{text-anchor:middle}
 svg .g{stroke:var(--line);stroke-width:1;fill:none}svg .x{stroke:var(--soft);stroke-width:1;fill:none}
@@ -57,9 +59,21 @@ svg .l{fill:none;stroke-width:2;stroke-linejoin:round}svg .b{stroke:var(--paper)
 svg .lim{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:1 3;fill:none}
 svg .h{stroke:var(--paper);stroke-width:4px;stroke-linejoin:round;paint-order:stroke}svg .s{font-size:10.5px}
 svg .hatch{stroke:var(--paper);stroke-width:1.4;fill:none}
+svg.wide{min-width:56rem}svg .ink{stroke:var(--ink)}svg .none{fill:var(--box)}
+svg .mark{stroke:var(--paper);stroke-width:1.2;fill-opacity:.85}svg .ring{fill:none;stroke:none}
+svg .best{fill:none;stroke:var(--ink);stroke-width:2.5}
+svg .on-low{fill:var(--low)}svg .on-high{fill:var(--high)}
+.pt{cursor:pointer}.pt:focus{outline:none}.pt:focus .ring,.pt:hover .ring{stroke:var(--ink);stroke-width:2.5}
+.pt .says{display:none}.pt:focus .says,.pt:hover .says{display:inline}
+.pts:hover .pt:not(:hover) .says,.chart:has(.pt:hover,.pt:focus) .hint{display:none}
+code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:.9em}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--box);padding:.6rem .8rem;border-radius:.3rem}
+.long{display:inline-block;min-width:18rem}.mini{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem}
+.flag{font-weight:600}
 """
 _PRINT: Final = """\
-@media print{body{max-width:none;padding:0;font-size:10pt}nav,details:not([open]){display:none}
+@page{margin:14mm}
+@media print{body{max-width:none;padding:0;font-size:10pt}nav,details:not([open]),svg .hint{display:none}
 figure,tr,.tiles div{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}svg.chart{min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
@@ -73,8 +87,8 @@ def sheet() -> str:
     )
     heat = "".join(f"svg .f{level}{{fill:var(--f{level})}}" for level in range(LEVELS))
     return (
-        f":root{{{_DAY};{_colours(0, _HEAT_LIGHT)}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{_NIGHT};{_colours(1, _HEAT_DARK)}}}}}\n"
+        f":root{{{_DAY};{_ON_CELLS[0]};{_colours(0, _HEAT_LIGHT)}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{_NIGHT};{_ON_CELLS[1]};{_colours(1, _HEAT_DARK)}}}}}\n"
         f"{_SHEET}{classes}\n{heat}\n{_PRINT}"
     )
 
