@@ -142,7 +142,7 @@ def _generation() -> Iterator[Row]:
     model = Case(model="llama-3-8b", sockets=8, batch=1)
     for target, tokens in {"T50": 128, "T51": 256, "T52": 512, "T53": 1024, "T54": 2048}.items():
         case = replace(model, phase="generate", input_tokens=tokens, output_tokens=tokens)
-        yield Row(target=target, set="generation", measure=Measure.SECONDS, case=case, limits=(Within(0.15),))
+        yield Row(target=target, set="generation", measure=Measure.SECONDS, case=case, limits=(Within(0.10),))
     step = replace(model, phase="decode", context_tokens=2048)
     yield Row(target="T55", set="generation", measure=Measure.SECONDS, case=step, limits=(Within(0.15),))
 

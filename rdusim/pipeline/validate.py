@@ -11,7 +11,7 @@ from rdusim.arch.show import show_arch
 from rdusim.arch.types import Arch
 from rdusim.baselines.gpu.load import load_gpu
 from rdusim.baselines.gpu.timing import gpu_generation
-from rdusim.baselines.published import UNITS, Case, Measure, Row, Target, load_targets
+from rdusim.baselines.published import SETS, UNITS, Case, Measure, Row, Target, load_targets
 from rdusim.baselines.published_rows import CHOSEN, MACHINE, PENDING, ROWS
 from rdusim.errors import RdusimError
 from rdusim.pipeline.request import RunRequest
@@ -66,6 +66,7 @@ def validate(rows: Sequence[Row] = ROWS, *, cache: Cache | None = None, observe:
             Pending(target=target, reason=PENDING[name]) for name, target in targets.items() if name in PENDING
         ),
         assumed=_assumed(),
+        complete=frozenset(SETS) - {row.set for row in ROWS if row.main and row not in rows},
     )
 
 

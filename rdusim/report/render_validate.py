@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from rdusim.baselines.agreement import BAND
 from rdusim.baselines.published import SETS
 from rdusim.report.validation import case_of
 
@@ -12,13 +13,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from rdusim.report.validation import Outcome, Totals, Validation
+    from rdusim.baselines.agreement import Agreement
+    from rdusim.report.validation import Outcome, Validation
 
 BEGIN: Final = "<!-- begin: made by rdusim validate --update, do not edit -->"
 END: Final = "<!-- end: made by rdusim validate --update -->"
 NOTHING: Final = "-"
 
-_ROLES: Final = {"all": "all", "calibrated": "something was chosen by looking at them", "predicted": "the others"}
+_ROLES: Final[Mapping[str, str]] = {
+    "all": "all",
+    "calibrated": "something was chosen by looking at them",
+    "predicted": "the others",
+}
 
 
 def print_validation(validation: Validation, console: Console) -> None:
@@ -29,8 +35,10 @@ def print_validation(validation: Validation, console: Console) -> None:
         console.print(Text(f"{SETS[name]} ({name})", style="bold cyan"))
         console.print(_set_table(outcomes))
         console.print()
-    for role, totals in validation.totals().items():
-        console.print(f"{_ROLES[role]}: {_total(totals)}", soft_wrap=True)
+    console.print(Text("Totals", style="bold cyan"))
+    console.print(_totals_table(validation))
+    for name, limit, value, holds in _group_limits(validation):
+        console.print(f"{name}: {limit}: {value}{'' if holds else ', BROKEN'}", soft_wrap=True)
     if validation.pending:
         ids = ", ".join(pending.target.id for pending in validation.pending)
         console.print(f"not runnable yet: {ids}", soft_wrap=True)
@@ -47,14 +55,14 @@ def _set_table(outcomes: Sequence[Outcome]) -> Table:
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="dim")
     table.add_column("id", no_wrap=True)
     table.add_column("what", overflow="fold")
-    for column in ("published", "predicted", "error"):
+    for column in ("published", "predicted", "error", "factor"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("cal.", no_wrap=True)
     table.add_column("limit", overflow="fold")
     for outcome in outcomes:
         style = "bold red" if outcome.failed else None if outcome.row.main else "dim"
         what = ", ".join(part for part in (outcome.target.quantity, case_of(outcome)) if part)
-        numbers = (*outcome.said(), _error(outcome.error))
+        numbers = (*outcome.said(), _error(outcome.error), _factor(outcome))
         table.add_row(outcome.target.id, what, *numbers, "yes" if outcome.chosen else "", _limits(outcome), style=style)
     return table
 
@@ -67,34 +75,97 @@ def _error(error: float | None) -> str:
     return "0.0%" if said in ("+0.0%", "-0.0%") else said
 
 
+def _factor(outcome: Outcome) -> str:
+    """`x1.50`: the prediction is so many times the published value; `/1.50`: the published is so many times it."""
+    factor = outcome.pair.factor
+    if factor is None:
+        return NOTHING
+    return f"{'x' if factor < 1.005 or (outcome.error or 0.0) > 0.0 else '/'}{factor:.2f}"
+
+
 def _limits(outcome: Outcome) -> str:
     return ", ".join(f"{limit}{' BROKEN' if str(limit) in outcome.broken else ''}" for limit in outcome.row.limits)
 
 
-def _total(totals: Totals) -> str:
-    if totals.median_absolute_error is None or totals.largest_absolute_error is None:
-        return f"{totals.rows} targets"
-    median, largest = (f"{100 * error:.1f}%" for error in (totals.median_absolute_error, totals.largest_absolute_error))
-    return f"{totals.rows} target{'s' if totals.rows > 1 else ''}, median error {median}, largest {largest}"
+_TOTALS: Final = (
+    "targets",
+    "number",
+    "median error",
+    "largest error",
+    "largest factor",
+    f"within x{BAND:g}",
+    "rank corr.",
+)
+
+
+def _totals_table(validation: Validation) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="dim")
+    for column in _TOTALS:
+        table.add_column(column, justify="left" if column == _TOTALS[0] else "right")
+    for cells in _total_rows(validation):
+        table.add_row(*cells)
+    return table
+
+
+def _total_rows(validation: Validation) -> list[tuple[str, ...]]:
+    """By role, then by set."""
+    roles = [(_ROLES[role], found) for role, found in validation.totals().items()]
+    sets = [(SETS[name], found) for name, found in validation.totals_by_set().items()]
+    return [(name, *_agreement(found)) for name, found in (*roles, *sets)]
+
+
+def _agreement(found: Agreement) -> tuple[str, ...]:
+    median, largest = found.median_absolute_error, found.largest_absolute_error
+    factor, near, ranks = found.largest_factor, found.share_within_band, found.rank_correlation
+    return (
+        str(found.rows),
+        NOTHING if median is None else f"{100 * median:.1f}%",
+        NOTHING if largest is None else f"{100 * largest:.1f}%",
+        NOTHING if factor is None else f"{factor:.2f}",
+        NOTHING if near is None else f"{100 * near:.0f}%",
+        NOTHING if ranks is None else f"{ranks:.2f}",
+    )
+
+
+def _group_limits(validation: Validation) -> Iterator[tuple[str, str, str, bool]]:
+    """Group, limit, what was found, and whether the limit holds."""
+    for judged in validation.groups():
+        for limit in judged.group.limits:
+            value = limit.value(judged.agreement)
+            said = NOTHING if value is None else f"{value:.3f}"
+            yield judged.group.name, str(limit), said, str(limit) not in judged.broken
+        if judged.group.explained:
+            ids = ", ".join(sorted({outcome.target.id for outcome in judged.unexplained}))
+            said = f"a reason for every one beyond a factor of {BAND:g}"
+            yield judged.group.name, said, f"none for {ids}" if ids else "all have one", not ids
 
 
 def _failures(validation: Validation) -> Iterator[str]:
-    for outcome in validation.failed:
+    for outcome in validation.broken:
         why = outcome.problem or f"{outcome.said()[1]} is not {', not '.join(outcome.broken)}"
         yield f"broken: {outcome.target.id} {case_of(outcome)}: {why}"
+    for name, limit, value, holds in _group_limits(validation):
+        if not holds:
+            yield f"broken: {name}: {limit}: {value}"
 
 
 def markdown(validation: Validation) -> str:
-    """What stands between BEGIN and END: a table for each set, totals, what is pending, what is assumed."""
-    parts = [f"## Predictions on {validation.arch}\n"]
-    parts += [markdown_set(name, outcomes) for name, outcomes in validation.by_set().items()]
-    parts.append("### Totals\n")
-    parts.append(_table(("targets", "count and absolute error"), _total_rows(validation)))
-    parts.append("## Not runnable yet\n")
-    pending = [
-        (item.target.id, item.target.quantity, item.target.model or "", item.reason) for item in validation.pending
+    """What stands between BEGIN and END: totals, a table for each set, what is pending, what is assumed."""
+    parts = ["## Totals\n", _table(_TOTALS, _total_rows(validation))]
+    limits = [
+        (name, limit, value, "yes" if holds else "**NO**") for name, limit, value, holds in _group_limits(validation)
     ]
-    parts.append(_table(("id", "quantity", "model", "why"), pending))
+    parts += ["## Limits of groups\n", _table(("targets", "limit", "found", "holds"), limits)]
+    parts += [f"## Beyond a factor of {BAND:g}\n", _table(("id", "run", "factor", "why"), _beyond(validation))]
+    parts.append(f"## Predictions on {validation.arch}\n")
+    parts += [markdown_set(name, outcomes) for name, outcomes in validation.by_set().items()]
+    if validation.pending:
+        pending = [
+            (item.target.id, item.target.quantity, item.target.model or "", item.reason) for item in validation.pending
+        ]
+        parts += ["## Not runnable yet\n", _table(("id", "quantity", "model", "why"), pending)]
     parts.append(f"## Assumed parameters of {validation.arch}\n")
     parts.append(_table(("parameter", "value", "chosen by looking at", "why this value"), _assumed_rows(validation)))
     return "\n".join(parts)
@@ -102,7 +173,7 @@ def markdown(validation: Validation) -> str:
 
 def markdown_set(name: str, outcomes: Sequence[Outcome]) -> str:
     """The table of one set."""
-    header = ("id", "quantity", "run", "published", "predicted", "error", "chosen by it", "limit", "source")
+    header = ("id", "quantity", "run", "published", "predicted", "error", "factor", "used for", "limit", "source")
     return f"### {SETS[name]}\n\n" + _table(header, [_cells(outcome) for outcome in outcomes])
 
 
@@ -115,14 +186,20 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
         published,
         outcome.problem or predicted,
         _error(outcome.error),
+        _factor(outcome),
         ", ".join(f"`{path}`" if "." in path else path for path in outcome.chosen),
         _limits(outcome).replace("BROKEN", "**BROKEN**"),
         f"{target.source}" if outcome.row.derived is None else f"{target.source}, recounted",
     )
 
 
-def _total_rows(validation: Validation) -> list[tuple[str, ...]]:
-    return [(_ROLES[role], _total(totals)) for role, totals in validation.totals().items()]
+def _beyond(validation: Validation) -> list[tuple[str, ...]]:
+    """Main rows outside of the band."""
+    return [
+        (outcome.target.id, case_of(outcome), _factor(outcome), outcome.cause or NOTHING)
+        for outcome in validation.outcomes
+        if outcome.row.main and not outcome.pair.near
+    ]
 
 
 def _assumed_rows(validation: Validation) -> list[tuple[str, ...]]:

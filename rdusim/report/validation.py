@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
+from rdusim.baselines.agreement import BAND, Agreement, Pair, agreement
+from rdusim.baselines.explanations import EXPLAINED
+from rdusim.baselines.groups import GROUPS, Group
 from rdusim.baselines.published import SETS, UNITS, Row, Target
 from rdusim.report.export import Json, to_json
 
@@ -26,9 +28,21 @@ class Outcome:
     broken: tuple[str, ...]
 
     @property
+    def pair(self) -> Pair:
+        """Ranked with rows of its set and unit."""
+        return Pair(kind=f"{self.row.set} {self.target.unit}", published=self.published, predicted=self.predicted)
+
+    @property
     def error(self) -> float | None:
         """Share by which the prediction is above the published value."""
-        return None if self.predicted is None else self.predicted / self.published - 1
+        return self.pair.error
+
+    @property
+    def cause(self) -> str | None:
+        """Why the prediction is outside of the band, where that is known and explains as much as the difference."""
+        bound, cause = EXPLAINED.get(self.target.id, (0.0, ""))
+        factor = self.pair.factor
+        return cause if not self.pair.near and factor is not None and factor <= bound else None
 
     @property
     def failed(self) -> bool:
@@ -61,34 +75,65 @@ class Assumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Absolute errors of some rows, as shares."""
+class Judged:
+    """A group of rows against its limits. `broken`: those that do not hold; `unexplained`: beyond the band, without a
+    known cause."""
 
-    rows: int
-    median_absolute_error: float | None
-    largest_absolute_error: float | None
+    group: Group
+    agreement: Agreement
+    broken: tuple[str, ...]
+    unexplained: tuple[Outcome, ...]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.broken or self.unexplained)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What `rdusim validate` found on one machine."""
+    """What `rdusim validate` found on one machine. `complete`: sets of which every row is among the outcomes."""
 
     arch: str
     outcomes: tuple[Outcome, ...]
     pending: tuple[Pending, ...]
     assumed: tuple[Assumed, ...]
+    complete: frozenset[str]
 
     @property
-    def failed(self) -> tuple[Outcome, ...]:
+    def broken(self) -> tuple[Outcome, ...]:
+        """Rows that break a limit of their own, or should have run and did not."""
         return tuple(outcome for outcome in self.outcomes if outcome.failed)
 
-    def totals(self) -> dict[str, Totals]:
+    @property
+    def failed(self) -> bool:
+        return bool(self.broken) or any(judged.failed for judged in self.groups())
+
+    def groups(self) -> tuple[Judged, ...]:
+        """Groups of which every row is here; of a part nothing is said."""
+        return tuple(_judged(group, here) for group in GROUPS if (here := self._members(group)))
+
+    def _members(self, group: Group) -> list[Outcome]:
+        """All main rows of a group; none if some were not asked for."""
+        if not self.complete >= (frozenset(SETS) if not group.set else {group.set}):
+            return []
+        main = [outcome for outcome in self.outcomes if outcome.row.main]
+        of_set = [outcome for outcome in main if group.set in ("", outcome.row.set)]
+        return [outcome for outcome in of_set if outcome.chosen or not group.calibrated]
+
+    def totals(self) -> dict[str, Agreement]:
         """Of main readings: all, those that something was chosen by, and the others, which are predictions proper."""
         main = [outcome for outcome in self.outcomes if outcome.row.main]
         return {
-            "all": _totals(main),
-            "calibrated": _totals([outcome for outcome in main if outcome.chosen]),
-            "predicted": _totals([outcome for outcome in main if not outcome.chosen]),
+            "all": agreed(main),
+            "calibrated": agreed([outcome for outcome in main if outcome.chosen]),
+            "predicted": agreed([outcome for outcome in main if not outcome.chosen]),
+        }
+
+    def totals_by_set(self) -> dict[str, Agreement]:
+        """Of main readings."""
+        return {
+            name: agreed([outcome for outcome in outcomes if outcome.row.main])
+            for name, outcomes in self.by_set().items()
         }
 
     def by_set(self) -> dict[str, list[Outcome]]:
@@ -97,12 +142,21 @@ class Validation:
         return {name: outcomes for name, outcomes in found.items() if outcomes}
 
 
-def _totals(outcomes: Sequence[Outcome]) -> Totals:
-    errors = [abs(outcome.error) for outcome in outcomes if outcome.error is not None]
-    return Totals(
-        rows=len(outcomes),
-        median_absolute_error=median(errors) if errors else None,
-        largest_absolute_error=max(errors, default=None),
+def agreed(outcomes: Sequence[Outcome]) -> Agreement:
+    return agreement([outcome.pair for outcome in outcomes])
+
+
+def _judged(group: Group, outcomes: Sequence[Outcome]) -> Judged:
+    found = agreed(outcomes)
+    return Judged(
+        group=group,
+        agreement=found,
+        broken=tuple(str(limit) for limit in group.limits if not limit.holds(found)),
+        unexplained=tuple(
+            outcome
+            for outcome in outcomes
+            if group.explained and outcome.pair.factor and not outcome.pair.near and outcome.cause is None
+        ),
     )
 
 
@@ -112,12 +166,31 @@ def as_json(validation: Validation) -> Json:
         "arch": validation.arch,
         "rows": [_row(outcome) for outcome in validation.outcomes],
         "totals": to_json(validation.totals()),
-        "broken": len(validation.failed),
+        "totals_by_set": to_json(validation.totals_by_set()),
+        "band": BAND,
+        "groups": [_group(judged) for judged in validation.groups()],
+        "broken": len(validation.broken) + sum(judged.failed for judged in validation.groups()),
         "pending": [
             {"id": pending.target.id, "quantity": pending.target.quantity, "reason": pending.reason}
             for pending in validation.pending
         ],
         "assumed": to_json(validation.assumed),
+    }
+
+
+def _group(judged: Judged) -> Json:
+    limits = judged.group.limits
+    return {
+        "name": judged.group.name,
+        "limits": [
+            {
+                "limit": str(limit),
+                "value": to_json(limit.value(judged.agreement)),
+                "holds": str(limit) not in judged.broken,
+            }
+            for limit in limits
+        ],
+        "unexplained": to_json(sorted({outcome.target.id for outcome in judged.unexplained})),
     }
 
 
@@ -133,6 +206,8 @@ def _row(outcome: Outcome) -> Json:
         "published": outcome.published,
         "predicted": outcome.predicted,
         "error": outcome.error,
+        "factor": outcome.pair.factor,
+        "cause": outcome.cause,
         "problem": outcome.problem,
         "calibrated": bool(outcome.chosen),
         "calibrated_parameters": list(outcome.chosen),
