@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rdusim.dtypes import size_of
-from rdusim.graph.load import family_of, load_graph, locate, shipped_file, unsupported
+from rdusim.graph.load import family_of, load_graph, locate, probe, shipped_file, unsupported
 from rdusim.graph.models import FAMILIES
 from rdusim.graph.ops import macs
 from rdusim.graph.settings import read_settings
@@ -15,8 +15,8 @@ from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
 from rdusim.shipped import names
 from rdusim.units import Bytes
 
-# The smallest decode step that has a past.
-PROBE = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=2)
+# Of a graph that has shapes of its own, and may have axes that the run sizes.
+FORWARD = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
-    """One model: its size, and the operators of a block in decode (a YAML graph: in its one run)."""
+    """One model: its size, and the operators of a block in decode (an encoder, a YAML graph: in its one run)."""
 
     name: str
     family: str
@@ -57,11 +57,12 @@ def list_models() -> tuple[ModelRow, ...]:
 
 
 def describe(path_or_name: str | Path) -> ModelSummary:
-    """A model's size at one decode token. Raises GraphError when it cannot be read or is not supported."""
+    """A model's size, at one decode token if it has these. Raises GraphError when it cannot be read or is unknown."""
     path, name = locate(path_or_name)
-    graph = load_graph(path_or_name, PROBE)
     config = path.suffix == ".json"
-    unread = graph.unread_parameters * size_of(PROBE.dtype)
+    shape = probe(read_settings(path)) if config else FORWARD
+    graph = load_graph(path_or_name, shape)
+    unread = graph.unread_parameters * size_of(shape.dtype)
     repeated = [block for block in graph.blocks if block.repeats > 1] or list(graph.blocks)
     kinds = Counter(graph.by_name[operator].kind for block in repeated for operator in block.operators)
     return ModelSummary(
@@ -77,21 +78,22 @@ def describe(path_or_name: str | Path) -> ModelSummary:
         kinds=tuple(kinds.most_common()),
         macs_per_token=sum(
             block.repeats * sum(macs(graph.by_name[operator]) for operator in block.operators) for block in graph.blocks
-        ),
+        )
+        // shape.query_tokens,
     )
 
 
 def _row(name: str) -> ModelRow:
     path = shipped_file(name)
     if path.suffix != ".json":
-        graph = load_graph(name, PROBE)
+        graph = load_graph(name, FORWARD)
         return ModelRow(name=name, family="yaml", layers=_layers(graph), parameters=graph.parameters)
     settings = read_settings(path)
     if settings.model_type not in FAMILIES:
         layers = settings.language().optional_size("num_hidden_layers")
         row = ModelRow(name=name, family=settings.model_type, layers=layers, parameters=None)
         return replace(row, problem=unsupported(settings))
-    graph = family_of(settings).build(settings, name, PROBE)
+    graph = family_of(settings).build(settings, name, probe(settings))
     layers = settings.language().size("num_hidden_layers")
     return ModelRow(name=name, family=settings.model_type, layers=layers, parameters=graph.parameters)
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rdusim.dtypes import DType
 from rdusim.errors import GraphError, Problem
 from rdusim.graph.check import check_experts, check_graph, check_shape, suggestion
-from rdusim.graph.models import FAMILIES, Family
+from rdusim.graph.models import ENCODERS, FAMILIES, Family
 from rdusim.graph.settings import Settings, read_settings
-from rdusim.graph.types import OperatorGraph, RunShape
+from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.shipped import names, shipped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """Which runs a config.json has. `decodes`: token after token; `positions`: how far they reach, None: not said."""
+
+    decodes: bool
+    positions: int | None
 
 
 def load_graph(path_or_name: str | Path, shape: RunShape) -> OperatorGraph:
@@ -28,7 +38,9 @@ def load_graph(path_or_name: str | Path, shape: RunShape) -> OperatorGraph:
 
         return read_yaml(path, shape)
     settings = read_settings(path)
-    graph = family_of(settings).build(settings, name, shape)
+    family = family_of(settings)
+    _check_phase(settings, name, shape)
+    graph = family.build(settings, name, shape)
     check_graph(graph)
     check_experts(graph, shape)
     return graph
@@ -40,6 +52,20 @@ def load_constants(path_or_name: str | Path, shape: RunShape) -> dict[str, NDArr
     path, _ = locate(path_or_name)
     settings = read_settings(path)
     return family_of(settings).constants(settings, shape)
+
+
+def abilities(settings: Settings) -> Abilities:
+    """What the settings say about runs of the model."""
+    if (tokens := ENCODERS.get(settings.model_type)) is not None:
+        return Abilities(decodes=False, positions=tokens(settings))
+    return Abilities(decodes=True, positions=settings.language().optional_size("max_position_embeddings"))
+
+
+def probe(settings: Settings, dtype: DType = "bf16") -> RunShape:
+    """A run of one sequence to read sizes from: the smallest decode step that has a past; of an encoder, all tokens."""
+    able = abilities(settings)
+    phase, queries, context = (Phase.DECODE, 1, 2) if able.decodes else (Phase.PREFILL, *(able.positions or 1,) * 2)
+    return RunShape(phase=phase, batch=1, query_tokens=queries, context_tokens=context, dtype=dtype)
 
 
 def locate(path_or_name: str | Path) -> tuple[Path, str]:
@@ -77,6 +103,14 @@ def family_of(settings: Settings) -> Family:
             Problem(message=unsupported(settings), file=settings.file, line=line, column=column, field="model_type")
         )
     return family
+
+
+def _check_phase(settings: Settings, name: str, shape: RunShape) -> None:
+    """An encoder sees all tokens at once."""
+    past = shape.phase is Phase.DECODE or shape.query_tokens < shape.context_tokens
+    if past and settings.model_type in ENCODERS:
+        message = f"{name} is an encoder: it sees all tokens at once and has no decode step"
+        raise GraphError(Problem(field="phase", message=message, hint="prefill or train"))
 
 
 def unsupported(settings: Settings) -> str:

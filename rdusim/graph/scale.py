@@ -104,6 +104,7 @@ class _Small:
                 "hidden_size": hidden,
                 "intermediate_size": self._ffn(hidden),
                 "vocab_size": _vocabulary(vocabulary, ways),
+                "num_labels": _vocabulary(self._size("num_labels", LEAST_VOCABULARY), ways),
                 "num_hidden_layers": layers,
                 "max_window_layers": windowed_from,
                 "max_position_embeddings": POSITIONS,

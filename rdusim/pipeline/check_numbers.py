@@ -17,7 +17,7 @@ from rdusim.arch.types import Arch
 from rdusim.errors import DeadlockError, OptionError, Problem
 from rdusim.graph.backward import train
 from rdusim.graph.evaluate import evaluate
-from rdusim.graph.load import load_constants, load_graph, locate
+from rdusim.graph.load import abilities, load_constants, load_graph, locate
 from rdusim.graph.scale import Scale, scaled_down, sizes, write_config
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Role, RunShape
@@ -27,6 +27,7 @@ from rdusim.pipeline.stages import Observe, Stages
 from rdusim.program.lower import choose_parallelism, lower
 from rdusim.program.types import Fusion, LowerOptions
 from rdusim.report.numbers import Deviation, NumbersReport, ProgramNumbers
+from rdusim.report.types import FORWARD
 from rdusim.units import show
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ def check_numbers(request: RunRequest, *, observe: Observe = _silent) -> Numbers
             path, scaled = _small_model(path, Path(folder), shapes[-1], options)
         programs: list[ProgramNumbers] = []
         for shape in shapes:
-            small = _small_shape(shape) if config else shape
+            small = _small_shape(shape, path) if config else shape
             graph = replace(load_graph(path, small), name=name)
             if stages.plan.training is not None:
                 graph = train(graph, stages.plan.training)
             _check_size(graph)
             known = load_constants(path, small) if config else {}
-            phase = shape.phase.value if config else stages.plan.phase
+            phase = stages.plan.phase if stages.plan.phase == FORWARD else shape.phase.value
             for cut, least in _cuts(options):
                 observe(f"executing {phase}, {cut}")
                 lowered = replace(options, least_tiles=least)
@@ -163,7 +164,7 @@ def _small_model(path: Path, folder: Path, shape: RunShape, options: LowerOption
     """A small config of the same family, and its sizes where they differ."""
     settings = read_settings(path)
     assert options.parallelism is not None
-    tokens, few = shape.context_tokens, _small_shape(shape).context_tokens
+    tokens, few = shape.context_tokens, min(shape.context_tokens, FEW_TOKENS)
     values = scaled_down(settings, Scale(ways=options.parallelism.tp, tokens=tokens, few=few))
     return write_config(values, folder), sizes(values, settings)
 
@@ -176,9 +177,9 @@ def _shapes(stages: Stages) -> list[RunShape]:
     return [prompt, stages.plan.decode(prompt.context_tokens + 1)]
 
 
-def _small_shape(shape: RunShape) -> RunShape:
-    """Few sequences and tokens, in the same phase; room for whatever experts they choose."""
-    context = min(shape.context_tokens, FEW_TOKENS)
+def _small_shape(shape: RunShape, path: Path) -> RunShape:
+    """Few sequences and tokens, in the same phase, as the small model has; room for whatever experts they choose."""
+    context = min(shape.context_tokens, FEW_TOKENS, abilities(read_settings(path)).positions or FEW_TOKENS)
     return replace(
         shape,
         batch=min(shape.batch, FEW_SEQUENCES),

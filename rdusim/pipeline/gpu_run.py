@@ -16,7 +16,7 @@ from rdusim.errors import OptionError, Problem
 from rdusim.graph.load import load_graph
 from rdusim.graph.types import Phase, RunShape
 from rdusim.pipeline.request import GENERATE, Plan, RunRequest, option_problems, parse_parallel, resolve
-from rdusim.pipeline.stages import phases_and_positions
+from rdusim.pipeline.stages import phases_and_abilities
 from rdusim.program.shard import divisors_that_fit
 from rdusim.program.types import Fusion, Parallelism
 from rdusim.report.comparison import Part
@@ -85,7 +85,7 @@ def resolve_on_gpus(request: RunRequest) -> OnGpus:
 
     The node's GPUs are the sockets: all of them that divide the model, unless said; they cut it by tensor parallelism.
     """
-    phases, positions = phases_and_positions(request.model)
+    phases, able = phases_and_abilities(request.model)
     problems = []
     if request.phase == Phase.TRAIN:
         hint = "--phase prefill, decode or generate"
@@ -94,11 +94,11 @@ def resolve_on_gpus(request: RunRequest) -> OnGpus:
         hint = "leave --draft out"
         problems.append(Problem(field="--draft", message="GPU baselines know no speculative decoding", hint=hint))
     plain = _plain(request)
-    problems = problems or option_problems(plain, phases=phases, engines=(plain.engine,))
+    problems = problems or option_problems(plain, phases=phases, decodes=able.decodes, engines=(plain.engine,))
     if problems:
         raise OptionError(*problems)
     machine = load_gpu(request.arch, request.overrides)
-    plan = resolve(plain, phases=phases, positions=positions)
+    plan = resolve(plain, phases=phases, decodes=able.decodes, positions=able.positions)
     kernels = Kernels.FUSED if plan.fusion is Fusion.FUSED else Kernels.EAGER
     found = OnGpus(model=request.model, machine=machine, plan=plan, gpus=1, kernels=kernels)
     ways = parse_parallel(request.parallel)[0]
@@ -134,14 +134,14 @@ def run_on_gpus(request: RunRequest) -> GpuRun:
         phase=plan.phase,
         batch=graph.batch,
         engine=KERNELS,
-        dtype=main_dtype(graph) if plan.phase == FORWARD else plan.dtype,
+        dtype=main_dtype(graph) if plan.phase == FORWARD and plan.prompt is None else plan.dtype,
         parallelism={axis.name: gpus if axis.name == "tp" else 1 for axis in fields(Parallelism)},
         fusion=plan.fusion.value,
         input_tokens=plan.prompt,
         output_tokens=plan.output,
         context_tokens=plan.context,
     )
-    tokens = {Phase.PREFILL.value: plan.prompt, GENERATE: plan.output, FORWARD: None}.get(plan.phase, 1)
+    tokens = {Phase.PREFILL.value: plan.prompt, GENERATE: plan.output, FORWARD: plan.prompt}.get(plan.phase, 1)
     report = report_of_gpus(
         found,
         machine,

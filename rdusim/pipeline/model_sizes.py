@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 from rdusim.dtypes import DType, size_of
-from rdusim.graph.load import load_graph, locate
+from rdusim.graph.load import abilities, load_graph, locate, probe
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
 from rdusim.units import Bytes
@@ -29,12 +29,15 @@ def kv_bytes_per_token(model: str, dtype: str = "bf16") -> Bytes:
 def positions(model: str) -> int | None:
     """Tokens that a sequence may have by its config.json; None if that does not say, or the model is a graph."""
     path, _ = locate(model)
-    return None if path.suffix != ".json" else read_settings(path).language().optional_size("max_position_embeddings")
+    return None if path.suffix != ".json" else abilities(read_settings(path)).positions
 
 
 @lru_cache(maxsize=64)
 def _graph(model: str, dtype: str, context: int) -> OperatorGraph:
+    path, _ = locate(model)
     shape = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=context, dtype=cast("DType", dtype))
+    if path.suffix == ".json" and not abilities(settings := read_settings(path)).decodes:
+        shape = probe(settings, shape.dtype)
     return load_graph(model, shape)
 
 

@@ -156,16 +156,18 @@ class Plan:
         return range(self.prompt + 1, self.prompt + self.output)
 
 
-def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan:
+def resolve(request: RunRequest, *, phases: bool, positions: int | None, decodes: bool = True) -> Plan:
     """The plan of a request whose options have no problems (`option_problems`).
 
-    `phases` is false for a graph whose shapes stand in its file. `positions`: how far the model's positions reach;
-    defaults stay below, and within what is compiled.
+    `phases` is false for a graph whose shapes stand in its file, `decodes` for an encoder, whose prefill is its one
+    run. `positions`: how far the model's positions reach; defaults stay below, and within what is compiled.
     """
     reach = positions if positions is not None else max(DEFAULT_PROMPT + DEFAULT_OUTPUT, DEFAULT_CONTEXT)
     reach = min(reach, request.compiled_tokens or reach)
     fusion = Fusion(request.fusion)
     phase = request.phase or Phase.DECODE.value if phases else FORWARD
+    if not decodes and phase != Phase.TRAIN:
+        phase = FORWARD
     by_default = Orchestration.HARDWARE if fusion is Fusion.FUSED else Orchestration.HOST
     output = (request.output_tokens or min(DEFAULT_OUTPUT, reach // 2)) if phase == GENERATE else None
     by_phase = DEFAULT_TRAINED if phase == Phase.TRAIN else DEFAULT_PROMPT
@@ -178,7 +180,7 @@ def resolve(request: RunRequest, *, phases: bool, positions: int | None) -> Plan
         phase=phase,
         batch=request.batch or 1,
         dtype=cast("DType", request.dtype or "bf16"),
-        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE, Phase.TRAIN) else None,
+        prompt=max(1, prompt) if phase in (Phase.PREFILL, GENERATE, Phase.TRAIN) or not decodes else None,
         context=context if phase == Phase.DECODE else None,
         output=output,
         parallelism=ways,
@@ -255,7 +257,9 @@ def value_problems(request: RunRequest, *, engines: Collection[str]) -> list[Pro
     ]
 
 
-def option_problems(request: RunRequest, *, phases: bool, engines: Collection[str]) -> list[Problem]:
+def option_problems(
+    request: RunRequest, *, phases: bool, engines: Collection[str], decodes: bool = True
+) -> list[Problem]:
     """Everything wrong with the options themselves, whatever the machine."""
     return [
         *value_problems(request, engines=engines),
@@ -264,7 +268,7 @@ def option_problems(request: RunRequest, *, phases: bool, engines: Collection[st
         *_compiled_problems(request),
         *_draft_problems(request),
         *_training_problems(request),
-        *(_phase_problems(request) if phases else _shape_problems(request)),
+        *(_phase_problems(request, decodes) if phases else _shape_problems(request)),
         *_orchestration_problems(request),
         *_memory_problems(request),
     ]
@@ -366,9 +370,13 @@ def _choice(flag: str, value: str, choices: Collection[str]) -> Iterator[Problem
         yield Problem(field=flag, message=f"unknown value {value!r}", hint=hint)
 
 
-def _phase_problems(request: RunRequest) -> Iterator[Problem]:
+def _phase_problems(request: RunRequest, decodes: bool) -> Iterator[Problem]:
     """Token counts that the phase does not have: to ignore them would answer another question."""
-    phase = request.phase or Phase.DECODE.value
+    phase = request.phase or (Phase.DECODE.value if decodes else Phase.PREFILL.value)
+    if not decodes and phase in (Phase.DECODE, GENERATE):
+        message = f"{request.model} is an encoder: it sees all tokens at once and has no decode step"
+        yield Problem(field="--phase", message=message, hint="prefill or train")
+        return
     if request.output_tokens is not None and phase == Phase.TRAIN:
         yield Problem(field="--output-tokens", message="training makes no tokens", hint="leave the option out")
     if request.output_tokens is not None and phase in (Phase.PREFILL, Phase.DECODE):

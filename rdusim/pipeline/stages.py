@@ -14,7 +14,7 @@ from rdusim.arch.structure import differences
 from rdusim.arch.types import Arch
 from rdusim.errors import ArchError, GraphError, OptionError, Problem, RdusimError
 from rdusim.graph.backward import train
-from rdusim.graph.load import load_graph, locate
+from rdusim.graph.load import Abilities, abilities, load_graph, locate
 from rdusim.graph.settings import read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.mapping.map_onto import map_onto
@@ -111,11 +111,11 @@ class Stages:
         self.request = request
         self.cache = cache if cache is not None else Cache()
         self.observe = observe
-        self.arch, phases, positions = _checked(request)
+        self.arch, phases, able = _checked(request)
         self.compiled = _compiled(request, self.arch, self.cache)
         self.hints = _hints(request, self.arch)
         self.sockets = request.sockets or self.arch.system.sockets
-        self.plan: Plan = resolve(request, phases=phases, positions=positions)
+        self.plan: Plan = resolve(request, phases=phases, decodes=able.decodes, positions=able.positions)
         if self.plan.draft_length:
             self.draft = Stages(draft_of(request, self.plan), cache=self.cache, observe=observe)
             held = self._held_by_draft()
@@ -372,7 +372,7 @@ class Stages:
             known,
             sockets=self.sockets,
             phase=plan.phase,
-            dtype=known.dtype if plan.phase == FORWARD else plan.dtype,
+            dtype=known.dtype if plan.prompt is None and plan.phase == FORWARD else plan.dtype,
             orchestration=plan.orchestration.value,
             kernel_looping=plan.kernel_looping,
             input_tokens=plan.prompt,
@@ -426,16 +426,16 @@ class Stages:
         )
 
 
-def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
-    """The machine; whether the model has phases; how far its positions reach. Raises all problems of these at once."""
+def _checked(request: RunRequest) -> tuple[Arch, bool, Abilities]:
+    """The machine; whether the model has phases, and which runs. Raises all problems of these at once."""
     problems: list[RdusimError] = []
-    phases, positions, arch = True, None, None
+    phases, able, arch = True, Abilities(decodes=True, positions=None), None
     try:
-        phases, positions = phases_and_positions(request.model)
+        phases, able = phases_and_abilities(request.model)
         _check_draft(request)
     except RdusimError as error:
         problems.append(error)
-    if found := option_problems(request, phases=phases, engines=ENGINES):
+    if found := option_problems(request, phases=phases, decodes=able.decodes, engines=ENGINES):
         problems.append(OptionError(*found))
     try:
         arch = load_arch(request.arch, request.overrides)
@@ -447,7 +447,7 @@ def _checked(request: RunRequest) -> tuple[Arch, bool, int | None]:
         raise problems[0]
     if problems or arch is None:
         raise OptionError(*(problem for error in problems for problem in error.problems))
-    return arch, phases, positions
+    return arch, phases, able
 
 
 def _compiled(request: RunRequest, arch: Arch, cache: Cache) -> Arch:
@@ -466,8 +466,10 @@ def _check_draft(request: RunRequest) -> None:
     """A draft model must have a step that makes one token, of those that its target knows."""
     if request.draft is None:
         return
-    if not phases_and_positions(request.draft)[0]:
-        message = f"{request.draft} has shapes of its own and makes no tokens"
+    phases, able = phases_and_abilities(request.draft)
+    if not phases or not able.decodes:
+        why = "is an encoder" if phases else "has shapes of its own"
+        message = f"{request.draft} {why} and makes no tokens"
         raise OptionError(Problem(field="--draft", message=message, hint="a model in Hugging Face config.json form"))
     own, wanted = _vocabulary(request.draft), _vocabulary(request.model)
     if own is not None and wanted is not None and own != wanted:
@@ -482,7 +484,10 @@ def _vocabulary(model: str) -> int | None:
 
 def _in_options(error: GraphError) -> GraphError:
     """The same problems, of the options that a shape was made from."""
-    flags = {"routing_skew": "--routing-skew", "expert_groups": "--parallel", "query_tokens": "--input-tokens"}
+    flags = {
+        "routing_skew": "--routing-skew", "expert_groups": "--parallel", "query_tokens": "--input-tokens",
+        "phase": "--phase",
+    }  # fmt: skip
     return GraphError(
         *(replace(problem, field=flags.get(problem.field or "", problem.field)) for problem in error.problems)
     )
@@ -494,12 +499,12 @@ def _hints(request: RunRequest, arch: Arch) -> tuple[Hint, ...]:
     return read_hints(Path(request.memory_hints), [tier.name for tier in arch.socket.memory])
 
 
-def phases_and_positions(model: str) -> tuple[bool, int | None]:
+def phases_and_abilities(model: str) -> tuple[bool, Abilities]:
     """A config.json has phases, and usually a last position; a graph file has its own shapes."""
     path, _ = locate(model)
     if path.suffix != ".json":
-        return False, None
-    return True, read_settings(path).language().optional_size("max_position_embeddings")
+        return False, Abilities(decodes=True, positions=None)
+    return True, abilities(read_settings(path))
 
 
 def _said(shape: RunShape) -> str:

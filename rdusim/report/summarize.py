@@ -80,7 +80,7 @@ def summarize(
         setting=setting,
         latency=_latency(total, setting.phase),
         throughput=throughput(
-            None if setting.phase == FORWARD else program.tokens,
+            None if setting.phase == FORWARD and setting.input_tokens is None else program.tokens,
             total,
             program.batch,
             program.flops,

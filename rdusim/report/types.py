@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-FORWARD: Final = "forward"  # the phase of a graph that has no phases
+FORWARD: Final = "forward"  # the phase of a graph that has no phases, and of an encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import erf
 
 import numpy as np
 
@@ -35,6 +36,30 @@ def encoder_attention(w: Mapping[str, Array], x: Array) -> Array:
         q, k, v = (x @ w[f"attention.{n}_proj.weight"][:, head] + w[f"attention.{n}_proj.bias"][head] for n in "qkv")
         total = total + softmax(q @ k.T / np.sqrt(q.shape[-1])) @ v @ w["attention.out_proj.weight"][head]
     return total
+
+
+def images(batch: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Random images [b, channel, row, column] of 4 x 4 points, and the same patch by patch, of 2 x 2."""
+    pixels = rng.normal(size=(batch, 3, 4, 4))
+    cut = [pixels[:, :, row : row + 2, column : column + 2] for row in (0, 2) for column in (0, 2)]
+    return pixels, np.stack([patch.reshape(batch, 12) for patch in cut], axis=1)
+
+
+def convolution(weight: Array, pixels: Array) -> Array:
+    """Of one such image with kernels of 2 x 2 and stride 2, one position behind the other."""
+    kernels = weight.T.reshape(-1, 3, 2, 2)
+    grid = [
+        [(kernel * pixels[:, row : row + 2, column : column + 2]).sum() for kernel in kernels]
+        for row in (0, 2)
+        for column in (0, 2)
+    ]
+    return np.array(grid)
+
+
+def gelu(x: Array) -> Array:
+    """x times the normal distribution's probability of less than x."""
+    result: Array = x * 0.5 * (1.0 + np.vectorize(erf)(x / np.sqrt(2.0)))
+    return result
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> Array:

@@ -23,22 +23,16 @@ from rdusim.graph.ops.training import SPECS as TRAINING
 from rdusim.graph.optimizer import TrainOptions
 from rdusim.graph.types import Compute, OperatorGraph, Phase, Role, RunShape
 from rdusim.sim.functional.inputs import random_inputs
-from tests.graph.tiny_models import TINY, WITH_IMAGES, write
+from tests.graph.tiny_models import ENCODERS, TINY, WITH_IMAGES, write
 
 Array = NDArray[Any]
 SHAPE = RunShape(phase=Phase.TRAIN, batch=2, query_tokens=5, context_tokens=5, dtype="fp32")
 LOSS = "loss.mean"
 STEP = 1e-5
 MODELS = (
-    "llama-mha-tied-biased",
-    "mistral",
-    "qwen2-windowed",
-    "bloom",
-    "falcon-multi-query",
-    "falcon-alibi",
-    "gpt2",
-    "llava",
-)
+    "llama-mha-tied-biased", "mistral", "qwen2-windowed", "bloom", "falcon-multi-query", "falcon-alibi", "gpt2",
+    "llava", "bert", "vit",
+)  # fmt: skip
 
 
 def gradients_of(graph: OperatorGraph) -> dict[str, str]:
@@ -63,7 +57,7 @@ def worst_error(graph: OperatorGraph, inputs: Mapping[str, Array]) -> float:
 
 
 def model(name: str, folder: Path, options: TrainOptions | None = None) -> tuple[OperatorGraph, dict[str, Array]]:
-    path = write(folder, (TINY | WITH_IMAGES)[name])
+    path = write(folder, (TINY | WITH_IMAGES | ENCODERS)[name])
     graph = train(load_graph(path, SHAPE), options)
     check_graph(graph)
     return graph, random_inputs(graph, load_constants(path, SHAPE), 0)

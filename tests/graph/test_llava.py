@@ -15,7 +15,7 @@ from rdusim.graph.ops import macs
 from rdusim.graph.types import OperatorGraph, Phase, Role, RunShape
 from rdusim.pipeline import RunRequest, Stages
 from rdusim.pipeline.model_sizes import positions, weight_bytes
-from tests.graph.formulas import encoder_attention, layer_norm, llama_logits, of_layer
+from tests.graph.formulas import convolution, encoder_attention, gelu, images, layer_norm, llama_logits, of_layer
 from tests.graph.tiny_models import LLAMA, LLAVA, WITH_IMAGES, Array, decode, prefill, run, weights, write
 
 MODEL = "llava-1.5-7b"
@@ -111,23 +111,10 @@ def test_a_prompt_that_is_too_short_is_a_mistake_of_its_option() -> None:
         Stages(RunRequest(model=MODEL, phase="prefill", input_tokens=300)).report()
 
 
-def images(path: Path, batch: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Random images [b, channel, row, column], and the same patch by patch."""
-    patches = load_graph(path, prefill(8, batch)).tensors["pixel_values"].shape
-    assert patches == (batch, 4, 12)
-    pixels = rng.normal(size=(batch, 3, 4, 4))
-    cut = [pixels[:, :, row : row + 2, column : column + 2] for row in (0, 2) for column in (0, 2)]
-    return pixels, np.stack([patch.reshape(batch, 12) for patch in cut], axis=1)
-
-
 def tower(values: dict[str, Array], pixels: Array, layers: int) -> Array:
     """CLIP's tower by its formulas: a convolution of stride 2, class token and positions, layers with QuickGELU."""
-    kernels = values["vision_embedding/patch_embedding.weight"].T.reshape(-1, 3, 2, 2)
-    grid = np.array([
-        [[(kernel * pixels[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]).sum() for kernel in kernels]
-         for column in range(2)] for row in range(2)
-    ])  # fmt: skip
-    x = np.concatenate([values["vision_embedding/class_embedding"][None], grid.reshape(4, -1)])
+    grid = convolution(values["vision_embedding/patch_embedding.weight"], pixels)
+    x = np.concatenate([values["vision_embedding/class_embedding"][None], grid])
     x = x + values["vision_embedding/position_embedding.weight"]
     x = layer_norm(x, *(values[f"vision_embedding/pre_layernorm.{part}"] for part in ("weight", "bias")))
     for layer in range(layers):
@@ -142,31 +129,25 @@ def tower(values: dict[str, Array], pixels: Array, layers: int) -> Array:
 def test_llava_equals_the_formulas_of_its_parts(name: str, tmp_path: Path) -> None:
     path, rng = write(tmp_path, WITH_IMAGES[name]), np.random.default_rng(0)
     graph, full = load_graph(path, prefill(8)), name != "llava"
-    values, (pixels, patches) = weights(graph, rng), images(path, 2, rng)
+    values, (pixels, patches) = weights(graph, rng), images(2, rng)
     tokens = rng.integers(0, 29, size=(2, 8))
     _, results = run(path, prefill(8), values | {"pixel_values": patches}, tokens)
     for sequence in range(2):
         x = tower(values, pixels[sequence], 3 if full else 2)[0 if full else 1 :]
         bias = (0.0, 0.0) if full else [values[f"projector/linear_{which}.bias"] for which in (1, 2)]
         x = x @ values["projector/linear_1.weight"] + bias[0]
-        x = np.maximum(x, 0.0) if full else 0.5 * x * (1.0 + np.vectorize(_erf)(x / np.sqrt(2.0)))
+        x = np.maximum(x, 0.0) if full else gelu(x)
         x = x @ values["projector/linear_2.weight"] + bias[1]
         text = values["embedding/embed_tokens.weight"][tokens[sequence, len(x) :]]
         logits = llama_logits(values, np.concatenate([x, text]))
         np.testing.assert_allclose(results["head/lm_head"][sequence, 0], logits, rtol=1e-5)
 
 
-def _erf(x: float) -> float:
-    from math import erf
-
-    return erf(x)
-
-
 @pytest.mark.parametrize("name", WITH_IMAGES)
 def test_tokens_after_a_prompt_with_an_image_equal_a_longer_prompt(name: str, tmp_path: Path) -> None:
     path, rng = write(tmp_path, WITH_IMAGES[name]), np.random.default_rng(1)
     tokens = rng.integers(0, 29, size=(2, 9))
-    values = weights(load_graph(path, prefill(6)), rng) | {"pixel_values": images(path, 2, rng)[1]}
+    values = weights(load_graph(path, prefill(6)), rng) | {"pixel_values": images(2, rng)[1]}
     _, begun = run(path, prefill(6), values, tokens)
     _, whole = run(path, prefill(7), values, tokens)
     _, stepped = run(path, decode(7), values, tokens, begun)

@@ -93,6 +93,17 @@ WITH_IMAGES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+ENCODERS: dict[str, dict[str, Any]] = {
+    "bert": {
+        "model_type": "bert", "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "vocab_size": 32, "max_position_embeddings": 16,
+    },
+    "vit": {
+        "model_type": "vit", "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "image_size": 4, "patch_size": 2, "num_labels": 12,
+    },
+}  # fmt: skip
+
 
 def write(folder: Path, config: Mapping[str, Any]) -> Path:
     """The config as a file."""

@@ -157,6 +157,13 @@ def test_a_vision_tower_and_its_language_model_compute_their_numbers() -> None:
     assert report.scaled["vision_config.image_size"] == 4
 
 
+@pytest.mark.parametrize("model", ["vit-base", "bert-base"])
+def test_an_encoder_computes_its_numbers(model: str) -> None:
+    report = check_numbers(RunRequest(model=model, batch=2, parallel="tp=2"))
+    assert report.equal, verdict(report)
+    assert [program.phase for program in report.programs] == ["forward", "forward"]
+
+
 def test_flags_and_other_keys_are_left_alone() -> None:
     settings = read_settings(shipped_file("falcon-40b"))
     small = scaled_down(settings, Scale(ways=8, tokens=2048, few=12))

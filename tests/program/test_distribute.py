@@ -14,11 +14,11 @@ from rdusim.graph.load import load_graph
 from rdusim.graph.types import OperatorGraph, Role
 from rdusim.program.distribute import distribute
 from rdusim.program.types import Parallelism
-from tests.graph.tiny_models import LLAMA, LLAVA, TINY, decode, prefill, write
+from tests.graph.tiny_models import ENCODERS, LLAMA, LLAVA, TINY, decode, prefill, write
 from tests.program.sockets import Sockets, whole_of
 from tests.program.test_shard_meaning import random_inputs
 
-MODELS = {name: config | {"vocab_size": 32} for name, config in TINY.items()}
+MODELS = {name: config | {"vocab_size": 32} for name, config in TINY.items()} | {"bert": ENCODERS["bert"]}
 
 
 def check(path: Path, before: Parallelism, after: Parallelism, axis: str, tokens: int, batch: int = 2) -> None:
@@ -30,7 +30,8 @@ def check(path: Path, before: Parallelism, after: Parallelism, axis: str, tokens
     full = distribute(load_graph(path, shape), before)
     inputs = {name: array for name, array in random_inputs(path, full, shape).items() if name in full.tensors}
     inputs = {name: part(array, full.tensors[name].shape) for name, array in inputs.items()}
-    inputs["input_ids"] = inputs["input_ids"] % 8  # rows that every part of the table has
+    if "input_ids" in inputs:
+        inputs["input_ids"] = inputs["input_ids"] % 8  # rows that every part of the table has
     wanted = evaluate(full, inputs, keep=list(full.producer))
     local = distribute(load_graph(path, shape), after)
     ways = after.sockets // before.sockets
@@ -64,6 +65,7 @@ def test_a_batch_over_sockets_computes_every_tensor_of_the_whole_model(name: str
 
 def test_images_over_sockets_go_with_their_sequences(tmp_path: Path) -> None:
     """The class token stands in front of every image: a socket makes copies for its own."""
+    check(write(tmp_path, ENCODERS["vit"]), Parallelism(), Parallelism(dp=2), "dp", tokens=5)
     path = write(tmp_path, LLAVA | {"text_config": LLAMA | {"vocab_size": 32}})
     check(path, Parallelism(), Parallelism(dp=2), "dp", tokens=6)
     check(path, Parallelism(tp=2), Parallelism(tp=2, dp=2), "dp", tokens=6)

@@ -8,17 +8,19 @@ import pytest
 
 from rdusim.arch.load import load_arch
 from rdusim.graph.catalog import list_models
-from rdusim.graph.models import FAMILIES
+from rdusim.graph.models import ENCODERS, FAMILIES
 from rdusim.pipeline import Cache, RunRequest, Stages
 from rdusim.program.types import Program
 from rdusim.report.types import Report
 
 MODELS = [row for row in list_models() if row.supported]
-CONFIGS = [row.name for row in MODELS if row.family != "yaml"]
-FIRST_OF_FAMILY = list({row.family: row.name for row in reversed(MODELS) if row.family != "yaml"}.values())
+DECODING = [row for row in MODELS if row.family != "yaml" and row.family not in ENCODERS]
+CONFIGS = [row.name for row in DECODING]
+FIRST_OF_FAMILY = list({row.family: row.name for row in reversed(DECODING)}.values())
 GRAPHS = [row.name for row in MODELS if row.family == "yaml"]
 PROMPT = 256
 LONGER = {"llava-1.5-7b": 1024}  # an image alone is 576 tokens
+ENCODING = [row.name for row in MODELS if row.family in ENCODERS]
 ROUNDING = 1 + 1e-9
 
 
@@ -68,6 +70,14 @@ def test_a_model_runs_in_every_phase_within_the_rooflines(model: str, batch: int
     prefill, decode, generate = (reports[phase].latency.total_seconds for phase in ("prefill", "decode", "generate"))
     assert generate == pytest.approx(prefill + decode)
     assert prefill > decode / 2  # a prompt of many tokens is no less work than one
+
+
+@pytest.mark.parametrize("model", ENCODING)
+def test_an_encoder_runs_within_the_rooflines_and_more_of_it_takes_longer(model: str) -> None:
+    one, many = (Stages(RunRequest(model=model, batch=batch)) for batch in (1, 16))
+    for stages in (one, many):
+        check_rooflines(stages.report(), stages.program(stages.shape()))
+    assert many.report().latency.total_seconds > one.report().latency.total_seconds
 
 
 @pytest.mark.parametrize("model", GRAPHS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rdusim.graph.models import (
+    bert,
     bloom,
     deepseek_v3,
     falcon,
@@ -19,6 +20,7 @@ from rdusim.graph.models import (
     qwen2,
     qwen3,
     qwen3_moe,
+    vit,
 )
 from rdusim.graph.settings import Settings
 from rdusim.graph.types import OperatorGraph, RunShape
@@ -37,6 +39,7 @@ class Family(Protocol):
 
 FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
     {
+        "bert": bert,
         "bloom": bloom,
         "deepseek_v3": deepseek_v3,
         "falcon": falcon,
@@ -49,5 +52,11 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
         "qwen2": qwen2,
         "qwen3": qwen3,
         "qwen3_moe": qwen3_moe,
+        "vit": vit,
     }
+)
+
+# Encoders: families that see all tokens of a run at once and have no decode step; and how many tokens that are at most.
+ENCODERS: Final[Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
+    {"bert": bert.positions, "vit": vit.positions}
 )

@@ -63,7 +63,19 @@ def layers(b: GraphBuilder, encoder: Encoder, name: str, x: Value, repeats: int)
     return y
 
 
-def attention(b: GraphBuilder, encoder: Encoder, x: Value) -> Value:
+def layers_with_norms_behind(
+    b: GraphBuilder, encoder: Encoder, name: str, x: Value, repeats: int, mask: Value
+) -> Value:
+    """A block of layers with the norms behind the sums, and a mask [b, c] that is added to all scores."""
+    with b.block(name, repeats) as carried:
+        y = b.op("add", "attention.residual", [attention(b, encoder, x, mask), x])
+        y = _norm(b, encoder, "norm_1", y)
+        y = _norm(b, encoder, "norm_2", b.op("add", "mlp.residual", [mlp(b, encoder, y), y]))
+        carried[y.tensor] = x.tensor
+    return y
+
+
+def attention(b: GraphBuilder, encoder: Encoder, x: Value, mask: Value | None = None) -> Value:
     """Attention of all tokens to all tokens."""
     bias, scale = "g d" if encoder.bias else None, encoder.head**0.5
     q, k, v = (b.linear(f"attention.{kind}_proj", x, "k g d", "b s g d", bias=bias, parallel=("g",)) for kind in "qkv")
@@ -76,6 +88,8 @@ def attention(b: GraphBuilder, encoder: Encoder, x: Value) -> Value:
     scores = b.op("matmul", "attention.scores", [q, k], "b g s c")
     if not encoder.scaled_queries:
         scores = b.op("div", "attention.scale", [scores], attributes={"scalar": scale})
+    if mask is not None:
+        scores = b.op("add", "attention.add_mask", [scores, mask])
     shares = parts.softmax(b, scores, upcast=False)
     mixed = b.op("matmul", "attention.mix", [shares, v.labelled("b g c d")], "b g s d")
     mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")

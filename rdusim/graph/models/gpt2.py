@@ -48,12 +48,7 @@ def read(settings: Settings) -> Gpt2:
 
 def build(settings: Settings, name: str, shape: RunShape) -> OperatorGraph:
     model, keys = read(settings), parts.keys_of(shape, None)
-    if shape.context_tokens > model.positions:
-        settings.wrong(
-            "max_position_embeddings",
-            f"the model has learned {model.positions} positions, the run needs {shape.context_tokens}",
-            "shorten the context",
-        )
+    parts.check_positions(settings, model.positions, shape)
     settings.check()
     sizes = parts.extents(
         shape, keys, hidden=model.hidden, groups=model.heads, queries=1, head=model.hidden // model.heads,

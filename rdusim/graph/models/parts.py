@@ -14,6 +14,7 @@ from typing import Final
 
 from rdusim.dtypes import DType
 from rdusim.graph.build import GraphBuilder, Value
+from rdusim.graph.settings import Settings
 from rdusim.graph.types import Phase, Role, RunShape, Scalar
 
 ACTIVATIONS = ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "quick_gelu", "relu")
@@ -54,6 +55,13 @@ def keys_of(shape: RunShape, window: int | None) -> Keys:
     # Training computes all scores and hides those outside the window: no gradient is summed over bands.
     band = total if window is None or shape.phase is Phase.TRAIN else min(total, window)
     return Keys(past=past, total=total, band=band, window=window)
+
+
+def check_positions(settings: Settings, learned: int, shape: RunShape) -> None:
+    """Positions that were learned end somewhere."""
+    if shape.context_tokens > learned:
+        message = f"the model has learned {learned} positions, the run needs {shape.context_tokens}"
+        settings.wrong("max_position_embeddings", message, "shorten the context")
 
 
 def extents(

@@ -35,16 +35,18 @@ class Tower:
         return self.patches + 1
 
 
+def read(settings: Settings, layers: Encoder) -> Tower:
+    """The keys that towers share. Problems are collected in `settings`, not raised."""
+    image, patch = settings.size("image_size"), settings.size("patch_size")
+    settings.divides("patch_size", patch, "image_size", image)
+    patches = max(1, image // patch) ** 2
+    return Tower(encoder=layers, patches=patches, values=settings.size("num_channels", 3) * patch * patch)
+
+
 def read_clip(settings: Settings) -> Tower:
     """A CLIPVisionConfig. Problems are collected in `settings`, not raised."""
     settings.choice("model_type", "clip_vision_model", ("clip_vision_model",))
-    image, patch = settings.size("image_size"), settings.size("patch_size")
-    settings.divides("patch_size", patch, "image_size", image)
-    return Tower(
-        encoder=encoder.read(settings, act="quick_gelu", scaled_queries=True),
-        patches=max(1, image // patch) ** 2,
-        values=settings.size("num_channels", 3) * patch * patch,
-    )
+    return read(settings, encoder.read(settings, act="quick_gelu", scaled_queries=True))
 
 
 def clip(b: GraphBuilder, tower: Tower, layers: int) -> Value:
@@ -53,14 +55,18 @@ def clip(b: GraphBuilder, tower: Tower, layers: int) -> Value:
     pixels = b.input("pixel_values", "b y x", b.dtype)
     with b.block("vision_embedding"):
         patches = b.linear("patch_embedding", pixels, "x k", "b y k")
-        x = parts.layer_norm(b, "pre_layernorm", with_places(b, patches), tower.encoder.eps)
+        x = parts.layer_norm(b, "pre_layernorm", with_places(b, with_class(b, patches)), tower.encoder.eps)
     return encoder.layers(b, tower.encoder, "vision", x, layers)
 
 
-def with_places(b: GraphBuilder, patches: Value) -> Value:
-    """The class token in front of the patches, and the learned position of each added."""
+def with_class(b: GraphBuilder, patches: Value) -> Value:
+    """The class token in front of the patches."""
     first = b.op("expand", "class_expand", [b.weight("class_embedding", "k")], "b l k")
-    x = b.op("cat", "class_cat", [first, patches], "b s k", attributes={"concat": "s"})
+    return b.op("cat", "class_cat", [first, patches], "b s k", attributes={"concat": "s"})
+
+
+def with_places(b: GraphBuilder, x: Value) -> Value:
+    """The learned position of each token added; looked up, as CLIP does."""
     places = b.constant(POSITIONS, "s", "int32")
     places = b.op("embedding", "position_embedding", [b.weight("position_embedding.weight", "u k"), places], "s k")
     return b.op("add", "add_positions", [x, places])
