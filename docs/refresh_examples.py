@@ -1,84 +1,87 @@
 """Runs the examples of the documentation and puts what they print into it.
 
-    python docs/refresh_examples.py [FILE ...]           rewrite outputs in README.md and docs/*.md, or in FILE ...
+    python docs/refresh_examples.py [FILE ...]           rewrite outputs in README.md and docs/, or in FILE ...
     python docs/refresh_examples.py --check [FILE ...]   run only; exit code 1 if a command does not end as it should
+    python docs/refresh_examples.py --compare [FILE ...] the same, and also if it prints something else than the page
+    python docs/refresh_examples.py --audit [FILE ...]   run nothing; exit code 1 if a block says not what it is
 
-An example is a fenced block that starts with ```console: lines beginning with `$ ` are commands, run by bash; the lines
-under one are what it printed. A command is expected to end with 0, or with N where its line ends in `# exit code N`.
-A ```yaml or ```python block whose first line is `# NAME.yaml` or `# NAME.py` is a file, which the commands after it on
-that page find in their folder. The commands of a page share that folder; it is empty at first and thrown away.
+docs/_examples/blocks.py says which blocks there are. In a ```console block lines beginning with `$ ` are commands, run
+by bash; the lines under one are what it printed. A command is expected to end with 0, or with N where its line ends in
+`# exit code N`. A block that is a file lies in the folder of the page for all that comes after it. That folder is empty
+at first and thrown away; where the page adds to rdusim itself, it holds a copy of this checkout.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import shlex
-import subprocess
+import difflib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-WIDTH: Final = 100  # columns of the printed output
+from _examples.blocks import Block, blocks, problems
+from _examples.folder import ROOT, Folder, execute, opened, put, run
 
-BLOCK: Final = re.compile(r"^```(console|yaml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME: Final = re.compile(r"# ([\w.-]+\.(?:yaml|py))\n")
-EXIT_CODE: Final = re.compile(r"#\s*exit code (\d+)\s*$")
+EXPERIMENTS: Final = ROOT / "experiments"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page with the outputs of its commands put in; `wrong` has a line for each that ended as it should not."""
+    """A page with the outputs of its examples put in; `wrong` has a line for each that ended as it should not."""
 
     text: str
-    commands: int
+    examples: int
     wrong: list[str] = field(default_factory=list)
 
 
 def pages() -> list[Path]:
     """The documents that may hold examples."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    top = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "graphs" / "README.md"]
+    return [*top, *sorted((ROOT / "docs").rglob("*.md")), *sorted(EXPERIMENTS.rglob("README.md"))]
 
 
-def refreshed(text: str) -> Page:
-    """Run the commands of a page, in order, in a folder of their own."""
-    with tempfile.TemporaryDirectory() as made:
-        folder, tools = Path(made, "examples"), Path(made, "tools")
-        folder.mkdir()
-        tools.mkdir()
-        _put_commands(tools)
-        wrong: list[str] = []
-        parts, end, commands = [], 0, 0
-        for block in BLOCK.finditer(text):
-            kind, body = block.groups()
-            parts += [text[end : block.start(2)]]
-            end = block.end(2)
-            if kind != "console":
-                parts.append(body)
-                if named := FILE_NAME.match(body):
-                    (folder / named[1]).write_text(body, encoding="utf-8")
+def refreshed(text: str, cache: Path) -> Page:
+    """Try the blocks of a page, in order, in a folder of their own."""
+    found = blocks(text)
+    lines = text.splitlines(keepends=True)
+    parts, end, examples = list[str](), 0, 0
+    wrong = list[str]()
+    with opened(found, cache) as folder:
+        printed = ""
+        for block in found:
+            tried = _try(folder, block, printed)
+            if tried is None:
                 continue
-            for command in _commands(body):
-                printed, problem = _run(command, folder, tools)
-                parts += [f"$ {command}\n", printed]
-                commands += 1
+            body, printed, problems = tried
+            wrong += problems
+            examples += 1
+            parts += [*lines[end : block.first], body]
+            end = block.last
+    return Page(text="".join([*parts, *lines[end:]]), examples=examples, wrong=wrong)
+
+
+def _try(folder: Folder, block: Block, printed: str) -> tuple[str, str, list[str]] | None:
+    """What the block shall say, what it printed if it is Python, and its problems; None: there is nothing to try."""
+    match block.kind:
+        case "console":
+            body, wrong = "", list[str]()
+            for command in _commands(block.body):
+                shown, problem = run(folder, command)
+                body += f"$ {command}\n{shown}"
                 wrong += [problem] if problem else []
-        return Page(text="".join([*parts, text[end:]]), commands=commands, wrong=wrong)
-
-
-def _put_commands(folder: Path) -> None:
-    """`python`, this one, and `rdusim`, which runs this checkout whether it is installed or not."""
-    python = shlex.quote(sys.executable)
-    main = "from rdusim.cli import main; main()"
-    for name, line in (("python", f'{python} "$@"'), ("rdusim", f'{python} -c "{main}" "$@"')):
-        script = folder / name
-        script.write_text(f"#!/bin/sh\nexec {line}\n", encoding="utf-8")
-        script.chmod(0o755)
+            return body, "", wrong
+        case "output":
+            return printed, "", []
+        case "python" if not block.name:
+            shown, problem = execute(folder, block.body)
+            return block.body, shown, [problem] if problem else []
+        case _ if block.name or block.kind == "diff":
+            problem = put(folder, block)
+            return block.body, "", [problem] if problem else []
+    return None
 
 
 def _commands(body: str) -> Iterator[str]:
@@ -87,49 +90,47 @@ def _commands(body: str) -> Iterator[str]:
             yield line.removeprefix("$ ")
 
 
-def _run(command: str, folder: Path, tools: Path) -> tuple[str, str | None]:
-    """What a command printed, as a terminal shows it, and what is wrong with how it ended."""
-    environment = os.environ | {
-        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "NO_COLOR": "1",
-        "COLUMNS": str(WIDTH),
-    }
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    expected = int(said[1]) if (said := EXIT_CODE.search(command)) else 0
-    problem = None
-    if done.returncode != expected:
-        problem = f"{command}: exit code {done.returncode} instead of {expected}\n{done.stdout}"
-    printed = done.stdout.strip("\n")
-    return f"{printed}\n" if printed else "", problem
+def audit(files: Sequence[Path]) -> list[str]:
+    """What is wrong with the blocks of these pages, without running them."""
+    return [
+        problem
+        for file in files
+        for problem in problems(
+            file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else str(file),
+            file.read_text(encoding="utf-8"),
+        )
+    ]
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    options.add_argument("--check", action="store_true", help="rewrite nothing")
+    for name in ("check", "compare", "audit"):
+        options.add_argument(f"--{name}", action="store_true")
     chosen = options.parse_args()
-    failed = False
-    for path in chosen.files or pages():
-        text = path.read_text(encoding="utf-8")
-        page = refreshed(text)
-        for problem in page.wrong:
-            print(f"{path}: {problem}", file=sys.stderr)
-        failed |= bool(page.wrong)
-        if not chosen.check and not page.wrong and page.text != text:
-            path.write_text(page.text, encoding="utf-8")
-            print(f"{path}: refreshed, {page.commands} commands")
-    return 1 if failed else 0
+    files = [file.resolve() for file in chosen.files] or pages()
+    if chosen.audit:
+        found = audit(files)
+        print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
+        return 1 if found else 0
+    sys.path.insert(0, str(ROOT))  # `rdusim` of this checkout, installed or not
+    with tempfile.TemporaryDirectory() as cache:
+        return max([_one(path, Path(cache), chosen) for path in files], default=0)
+
+
+def _one(path: Path, cache: Path, chosen: argparse.Namespace) -> int:
+    text = path.read_text(encoding="utf-8")
+    page = refreshed(text, cache)
+    wrong = [*page.wrong]
+    if chosen.compare and not wrong and page.text != text:
+        change = difflib.unified_diff(text.splitlines(), page.text.splitlines(), "page", "printed", lineterm="", n=1)
+        wrong += ["\n".join([*change, "python docs/refresh_examples.py puts it right"])]
+    for problem in wrong:
+        print(f"{path}: {problem}", file=sys.stderr)
+    if not (chosen.check or chosen.compare or wrong) and page.text != text:
+        path.write_text(page.text, encoding="utf-8")
+        print(f"{path}: refreshed, {page.examples} examples")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import refresh_examples  # of docs/
+from _examples.blocks import Block, blocks, problems
+from _examples.folder import Folder, execute, opened, put, run
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rdusim"
 DOCS = ROOT / "docs"
 MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = refresh_examples.pages()
 
 CODE = re.compile(r"(?<![\w/])((?:\w+/)*\w+\.py):(\w+(?:\.\w+)*)")  # timing/pcu.py:interval
 POINTER = re.compile(r'docs/model\.md,\s+"([^"]+)"')
@@ -122,11 +125,110 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert broken == []
 
 
+# ---- examples ----
+
+# What one process runs: it knows what it has run before. (Two groups, for two cores.)
+GROUPS = {
+    "tour": [page for page in PAGES if page.name in ("README.md", "tutorial.md")],
+    "rest": [page for page in PAGES if page.name not in ("README.md", "tutorial.md")],
+}
+
+
+def test_every_block_says_what_it_is_and_nothing_that_could_run_is_left_out() -> None:
+    assert refresh_examples.audit(PAGES) == []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if "\n```console\n" in page.read_text(encoding="utf-8")], ids=lambda page: page.name
-)
-def test_every_example_ends_as_it_should(page: Path) -> None:
-    command = [sys.executable, str(DOCS / "refresh_examples.py"), "--check", str(page)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_example_prints_what_the_page_says(group: str) -> None:
+    command = [sys.executable, str(DOCS / "refresh_examples.py"), "--compare", *map(str, GROUPS[group])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("```\nrdusim run gpt2\n```\n", "nobody runs that"),
+        ("```bash\nrdusim run gpt2\n```\n", "nobody runs that"),
+        ("Run\n\n    rdusim run gpt2\n", "an indented block"),
+        ("- first\n  ```console\n  $ rdusim run gpt2\n  ```\n", "a block in a list"),
+        ("```text\n$ rdusim run gpt2\n```\n", "commands in a block of text"),
+        ("```yaml\na: 1\n```\n", "a file without a name"),
+        ("```yaml\n# a.yaml\na: 1\n```\n", "nothing on this page uses a.yaml"),
+        ("```diff\n+a\n```\n", "an edit without"),
+        ("```output\n1\n```\n", "output of nothing"),
+        ("```{code-block} python\n1\n```\n", "an unknown directive"),
+    ],
+)
+def test_a_block_that_nobody_would_run_is_found(text: str, complaint: str) -> None:
+    (found,) = problems("docs/page.md", text)
+    assert complaint in found
+
+
+def test_files_that_are_used_equations_and_directives_are_in_order() -> None:
+    text = "```yaml\n# a.yaml\na: 1\n```\n\n```console\n$ cat a.yaml\n```\n\n```{toctree}\nmodel\n```\n"
+    assert list(problems("docs/page.md", text)) == []
+    assert list(problems("docs/model.md", "so\n\n    time = bytes / rate\n")) == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    with opened([], tmp_path) as found:
+        yield found
+
+
+def test_outputs_are_put_under_their_commands_and_all_else_stays(tmp_path: Path) -> None:
+    text = "# A\n\n```console\n$ echo one\nold\n$ echo two | tr t T\n```\n\nend\n\n```text\nas it is\n```\n"
+    page = refresh_examples.refreshed(text, tmp_path)
+    assert page.text == text.replace("old", "one").replace("T\n```", "T\nTwo\n```")
+    assert page.wrong == []
+
+
+def test_python_blocks_of_a_page_share_their_names_and_show_what_they_print(tmp_path: Path) -> None:
+    text = "```python\na = 20\n```\n\n```python\nprint(a + 1)\n```\n```output\nold\n```\n"
+    assert refresh_examples.refreshed(text, tmp_path).text == text.replace("old", "21")
+    (problem,) = refresh_examples.refreshed("```python\n1 / 0\n```\n", tmp_path).wrong
+    assert "ZeroDivisionError" in problem
+
+
+@pytest.mark.parametrize(
+    ("command", "printed", "fails"),
+    [
+        ("rdusim --version", "rdusim, version", False),
+        ("rdusim --version | tr r R | head -1", "Rdusim, veRsion", False),
+        ("rdusim run no-such-model  # exit code 2", "no-such-model", False),
+        ("rdusim run no-such-model", "no-such-model", True),
+        ("rdusim run no-such-model | cat", "no-such-model", True),
+        ("rdusim --version  # exit code 1", "version", True),
+        ("false", "", True),
+    ],
+)
+def test_a_command_prints_and_ends_as_in_a_terminal(folder: Folder, command: str, printed: str, fails: bool) -> None:
+    shown, problem = run(folder, command)
+    assert printed in shown
+    assert (problem is not None) == fails
+
+
+def edit(body: str) -> Block:
+    return Block(kind="diff", name="", body=body, first=0, last=0)
+
+
+def test_an_edit_replaces_what_stands_there_once(folder: Folder) -> None:
+    file = folder.path / "a.txt"
+    file.write_text("one\ntwo\nthree\ntwo and a half\n", encoding="utf-8")
+    assert put(folder, edit("--- a.txt\n+++ a.txt\n@@\n one\n-two\n+2\n@@\n three\n+3.5\n")) is None
+    assert file.read_text(encoding="utf-8") == "one\n2\nthree\n3.5\ntwo and a half\n"
+    problem = put(folder, edit("--- a.txt\n+++ a.txt\n@@\n-four\n"))
+    assert problem is not None and "0 times" in problem
+    problem = put(folder, edit("--- b.txt\n+++ b.txt\n@@\n-four\n"))
+    assert problem is not None and "no such file" in problem
+
+
+def test_a_page_that_adds_to_rdusim_runs_its_own_copy(tmp_path: Path) -> None:
+    page = blocks("```python\n# rdusim/extra.py\nWORD = 'added'\n```\n")
+    with opened(page, tmp_path) as folder:
+        assert put(folder, page[0]) is None
+        assert execute(folder, "import rdusim.extra; print(rdusim.extra.WORD)") == ("added\n", None)
+        assert run(folder, "python -c 'import rdusim.extra'") == ("", None)
+    assert not (PACKAGE / "extra.py").exists()

@@ -1,4 +1,4 @@
-"""The machine: frozen, in SI units and cycles. Built by `load`; arch/*.yaml has the numbers and their sources."""
+"""The machine: frozen, in SI units and cycles. `load` builds it; the files of `arch/` have its numbers and sources."""
 
 from __future__ import annotations
 
