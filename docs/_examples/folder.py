@@ -69,7 +69,6 @@ def opened(found: Sequence[Block], cache: Path) -> Iterator[Folder]:
         environment = os.environ | {
             "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(path if own else ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "RDUSIM_CACHE": str(cache),
             "NO_COLOR": "1",
             "COLUMNS": str(WIDTH),
@@ -108,7 +107,7 @@ def _copy_checkout(folder: Path) -> None:
     for name in COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
