@@ -46,6 +46,7 @@ PARAMETERS = {
     "gpt2": 124_439_808,
     "gpt2-xl": 1_557_611_200,
     "llava-1.5-7b": 7_063_427_072,
+    "phi-3-mini": 3_821_079_552,
 }
 
 
@@ -76,6 +77,7 @@ def test_parameters_are_those_that_transformers_builds(name: str) -> None:
         ("bloom-176b", 34, 32),
         ("falcon-40b", 49, 47),
         ("gpt2", 34, 32),
+        ("phi-3-mini", 66, 64),
     ],
 )
 def test_a_layer_has_the_kernels_of_eager_pytorch(name: str, in_decode: int, in_prefill: int) -> None:
@@ -121,6 +123,21 @@ def test_llama_equals_the_formulas_of_its_paper(tmp_path: Path) -> None:
     _, results = run(path, prefill(5, batch=1), values, tokens)
     logits = llama_logits(values, values["embedding/embed_tokens.weight"][tokens[0]])
     np.testing.assert_allclose(results["head/lm_head"][0, 0], logits, rtol=1e-5)
+
+
+def test_phi3_is_llama_with_its_projections_joined(tmp_path: Path) -> None:
+    """Of each group the queries, the key and the value; and gate in front of up."""
+    rng, tokens = np.random.default_rng(0), np.random.default_rng(1).integers(0, 29, size=(2, 6))
+    apart, joined = write(tmp_path, LLAMA), tmp_path / "phi3"
+    values = weights(load_graph(apart, prefill(6)), rng)
+    _, wanted = run(apart, prefill(6), values, tokens)
+    joined.mkdir()
+    q, k, v = (values[f"decoder/attention.{kind}_proj.weight"] for kind in "qkv")
+    halves = [values[f"decoder/mlp.{which}_proj.weight"] for which in ("gate", "up")]
+    values["decoder/attention.qkv_proj.weight"] = np.concatenate([q, k[:, :, :, None], v[:, :, :, None]], axis=3)
+    values["decoder/mlp.gate_up_proj.weight"] = np.stack(halves, axis=2)
+    _, found = run(write(joined, TINY["phi3"]), prefill(6), values, tokens)
+    np.testing.assert_allclose(found["head/lm_head"], wanted["head/lm_head"], rtol=1e-12)
 
 
 def test_alibi_slopes_are_those_of_the_paper() -> None:

@@ -65,6 +65,8 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "mistral": LLAMA | {"model_type": "mistral", "sliding_window": 3},
     "mistral-window-1": LLAMA | {"model_type": "mistral", "sliding_window": 1},
+    "phi3": LLAMA | {"model_type": "phi3"},
+    "phi3-windowed": LLAMA | {"model_type": "phi3", "sliding_window": 3, "num_key_value_heads": 4},
     "qwen2": LLAMA | {"model_type": "qwen2", "hidden_act": "silu"},
     "qwen2-windowed": LLAMA
     | {

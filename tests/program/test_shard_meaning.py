@@ -25,7 +25,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 SHAPES = {"prefill": prefill(5), "decode": decode(6)}
 WAYS = {  # the most sockets each can be cut over, of 8
-    "bloom": 2, "falcon-new": 2, "falcon-multi-query": 1, "llama-more-heads": 8,
+    "bloom": 2, "falcon-new": 2, "falcon-multi-query": 1, "phi3": 2, "llama-more-heads": 8,
 }  # fmt: skip
 
 

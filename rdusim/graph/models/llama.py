@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Llama:
-    """Shape and flags. `windowed` of the layers, the last ones, see only `window` keys."""
+    """Shape and flags. `windowed` of the layers, the last ones, see only `window` keys.
+
+    `fused`: one linear makes queries, keys and values, and one both halves of the feed-forward.
+    """
 
     layers: int
     hidden: int
@@ -40,6 +43,7 @@ class Llama:
     sparsity: float = 0.0
     qk_norm: bool = False
     sinks: bool = False
+    fused: bool = False
 
 
 def read(settings: Settings) -> Llama:
@@ -132,11 +136,13 @@ def mask(keys: Keys) -> str:
 
 
 def extents(model: Llama, shape: RunShape, keys: Keys) -> dict[str, int]:
-    """Extents of the labels of `parts`."""
-    return parts.extents(
-        shape, keys, hidden=model.hidden, groups=model.groups, queries=model.heads // model.groups, head=model.head,
-        ffn=model.ffn, vocabulary=model.vocabulary,
+    """Extents of the labels of `parts`; where linears are fused also t, what a group has of them, and w, the halves."""
+    queries = model.heads // model.groups
+    labels = parts.extents(
+        shape, keys, hidden=model.hidden, groups=model.groups, queries=queries, head=model.head, ffn=model.ffn,
+        vocabulary=model.vocabulary,
     )  # fmt: skip
+    return labels | ({"t": queries + 2, "w": 2} if model.fused else {})
 
 
 def _layer(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: Keys) -> Value:
@@ -149,18 +155,8 @@ def _layer(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: Keys
 
 def attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: Keys) -> Value:
     """Grouped-query attention; with norms of query and key heads, or a score that takes a share for nothing (sinks)."""
-    bias, sparse, entry = model.qkv_bias, model.sparsity, parts.entry_role(b.shape)
-    q = b.linear(
-        "attention.q_proj", x, "k g r d", "b s g r d", bias="g r d" if bias else None, parallel=("g", "r"),
-        sparsity=sparse,
-    )  # fmt: skip
-    k, v = (
-        b.linear(
-            f"attention.{kind}_proj", x, "k g d", "b s g d", bias="g d" if bias else None, parallel=("g",),
-            sparsity=sparse,
-        )
-        for kind in "kv"
-    )  # fmt: skip
+    sparse, entry = model.sparsity, parts.entry_role(b.shape)
+    q, k, v = _fused_projections(b, model, x) if model.fused else _projections(b, model, x)
     if model.qk_norm:
         q = parts.rms_norm(b, "attention.q_norm", q, model.eps, model.head, "d")
         k = parts.rms_norm(b, "attention.k_norm", k, model.eps, model.head, "d")
@@ -185,12 +181,52 @@ def attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: K
     )  # fmt: skip
 
 
+def _projections(b: GraphBuilder, model: Llama, x: Value) -> tuple[Value, Value, Value]:
+    """Queries, keys and values, each by a linear of its own."""
+    bias, sparse = model.qkv_bias, model.sparsity
+    q = b.linear(
+        "attention.q_proj", x, "k g r d", "b s g r d", bias="g r d" if bias else None, parallel=("g", "r"),
+        sparsity=sparse,
+    )  # fmt: skip
+    k, v = (
+        b.linear(
+            f"attention.{kind}_proj", x, "k g d", "b s g d", bias="g d" if bias else None, parallel=("g",),
+            sparsity=sparse,
+        )
+        for kind in "kv"
+    )  # fmt: skip
+    return q, k, v
+
+
+def _fused_projections(b: GraphBuilder, model: Llama, x: Value) -> tuple[Value, Value, Value]:
+    """All three by one linear, whose columns lie group by group, so that sockets can share out the groups."""
+    queries = model.heads // model.groups
+    joint = b.linear(
+        "attention.qkv_proj", x, "k g t d", "b s g t d", bias="g t d" if model.qkv_bias else None, parallel=("g",),
+        sparsity=model.sparsity,
+    )  # fmt: skip
+    q = b.op("slice", "attention.q_part", [joint], "b s g r d", attributes={"axis": "t", "start": 0})
+    k, v = (
+        b.op("slice", f"attention.{kind}_part", [joint], "b s g d", attributes={"axis": "t", "start": queries + at})
+        for at, kind in enumerate("kv")
+    )
+    return q, k, v
+
+
 def mlp(b: GraphBuilder, model: Llama, x: Value) -> Value:
     """The gated feed-forward."""
     bias, sparse = "f" if model.mlp_bias else None, model.sparsity
-    gate = b.linear("mlp.gate_proj", x, "k f", "b s f", bias=bias, parallel=("f",), sparsity=sparse)
-    gate = parts.activation(b, "mlp.act", gate, model.act)
-    up = b.linear("mlp.up_proj", x, "k f", "b s f", bias=bias, parallel=("f",), sparsity=sparse)
+    if model.fused:
+        both = b.linear("mlp.gate_up_proj", x, "k w f", "b s w f", parallel=("f",), sparsity=sparse)
+        gate, up = (
+            b.op("slice", f"mlp.{which}", [both], "b s f", attributes={"axis": "w", "start": at})
+            for at, which in enumerate(("gate", "up"))
+        )
+        gate = parts.activation(b, "mlp.act", gate, model.act)
+    else:
+        gate = b.linear("mlp.gate_proj", x, "k f", "b s f", bias=bias, parallel=("f",), sparsity=sparse)
+        gate = parts.activation(b, "mlp.act", gate, model.act)
+        up = b.linear("mlp.up_proj", x, "k f", "b s f", bias=bias, parallel=("f",), sparsity=sparse)
     product = b.op("mul", "mlp.mul", [gate, up])
     down_bias = "k" if model.mlp_bias else None
     return b.linear("mlp.down_proj", product, "f k", "b s k", bias=down_bias, partial=True, sparsity=sparse)
