@@ -59,7 +59,7 @@ def command_of(verb: str, request: RunRequest, *more: str) -> str:
     words = ["rdusim", verb, request.model]
     for each in fields(RunRequest):
         value = getattr(request, each.name)
-        if each.name == "model" or value == each.default:
+        if each.name in ("model", "compiled_overrides") or value == each.default:  # what the command line cannot say
             continue
         flag = "--set" if each.name == "overrides" else f"--{each.name.replace('_', '-')}"
         if isinstance(value, bool):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log2, log10
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+_FEW: Final = 24  # values that may all have a tick
+_APART: Final = (0.02, 0.15)  # of an axis: ticks at values are no nearer, where they are few and where they are many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,27 @@ def logarithmic(title: str, low: float, high: float, kind: Kind) -> Axis:
         return (np.log10(np.maximum(given, float(f"1e{bottom}"))) - bottom) / (top - bottom)
 
     return _axis(title, kind, place, [*values, float(f"1e{top}")])
+
+
+def chosen(title: str, values: Sequence[float], texts: Sequence[str]) -> Axis:
+    """Ticks at values themselves, each with its text; in equal ratios where the largest is eight times the least.
+
+    `values` ascend; of many only some have a tick. A single one stands in the middle.
+    """
+    low, high = values[0], values[-1]
+    ratios = low > 0 and high >= 8 * low
+
+    def place(given: Floats) -> Floats:
+        if high == low:
+            return np.full(given.shape, 0.5)
+        shares = np.log(np.maximum(given, low) / low) / np.log(high / low) if ratios else (given - low) / (high - low)
+        return np.minimum(np.maximum(shares, 0.0), 1.0)
+
+    apart, ticks = _APART[len(values) > _FEW], list[tuple[float, str]]()
+    for share, text in zip(place(np.array(values, dtype=np.float64)).tolist(), texts, strict=True):
+        if not ticks or share - ticks[-1][0] >= apart:
+            ticks.append((share, text))
+    return Axis(title=title, place=place, ticks=tuple(ticks))
 
 
 def tail(title: str, most: float) -> Axis:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ROW: Final = 30
 _NAME: Final = 50
 _WIDEST: Final = 130  # of a cell
+_SMALL: Final = 70
 _TOP: Final = 30
 CELLS: Final = (0, 1, 2, 4, 5)  # levels of lightness: neither black nor white can be read on the one in the middle
 
@@ -31,10 +32,17 @@ def grid(
     texts: Sequence[Sequence[str]],
     titles: tuple[str, str],
     best: tuple[int, int] | None = None,
+    *,
+    ends: tuple[float, float] | None = None,
+    small: bool = False,
 ) -> str:
-    """`values` by (row, column), NaN where there is none; `texts` say them; `titles` of columns and of rows."""
+    """`values` by (row, column), NaN where there is none; `texts` say them; `titles` of columns and of rows.
+
+    `ends`: smallest and largest value that the steps of lightness are for, if not those of `values`. `small`: one of
+    several beside each other, no wider than its cells need.
+    """
     left = LEFT + _NAME
-    wide = min(_WIDEST, (WIDTH - left - RIGHT) / max(len(columns), 1))
+    wide = min(_SMALL if small else _WIDEST, (WIDTH - left - RIGHT) / max(len(columns), 1))
     high = _ROW * len(rows)
     most = max(int(wide / 6.3), 3)
     inside = [f'<text class="q" x="{left}" y="12">{plain(titles[0])}</text>']
@@ -46,7 +54,7 @@ def grid(
         f'<text class="e s" x="{left - 6}" y="{place(_TOP + _ROW * (at + 0.5) + 4)}">{plain(name)}</text>'
         for at, name in enumerate(apart(rows, 17))
     ]
-    levels = _levels(values)
+    levels = _levels(values, ends)
     for row, cells in enumerate(levels.tolist()):
         for column, level in enumerate(cells):
             at, down = left + wide * column, _TOP + _ROW * row
@@ -60,7 +68,9 @@ def grid(
         inside.append(f'<rect class="best" {box}/>')
     middle = place(_TOP + high / 2)
     inside.append(f'<text class="q m" transform="translate(13 {middle}) rotate(-90)">{plain(titles[1])}</text>')
-    return svg(chart, max(_TOP + high + 8, 6.6 * len(titles[1]) + 20), inside)
+    width = round(left + wide * len(columns) + RIGHT) if small else WIDTH
+    drawn = svg(chart, max(_TOP + high + 8, 6.6 * len(titles[1]) + 20), inside, width=width)
+    return drawn.replace('<svg class="chart"', f'<svg class="chart small" width="{width}"', 1) if small else drawn
 
 
 def _ink(level: int) -> str:
@@ -68,12 +78,12 @@ def _ink(level: int) -> str:
     return "on-low" if 0 <= level <= CELLS[2] else "on-high" if level >= 0 else ""
 
 
-def _levels(values: Floats) -> NDArray[np.int64]:
+def _levels(values: Floats, ends: tuple[float, float] | None) -> NDArray[np.int64]:
     """Even steps of the value, or of its logarithm where the largest is more than ten times the smallest."""
     known = values[np.isfinite(values)]
     if not len(known):
         return np.full(values.shape, -1)
-    low, high = float(known.min()), float(known.max())
+    low, high = ends or (float(known.min()), float(known.max()))
     if low > 0 and high > 10 * low:
         values, low, high = np.log(np.where(values > 0, values, np.nan)), float(np.log(low)), float(np.log(high))
     if not isfinite(high - low) or high == low:

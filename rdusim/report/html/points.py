@@ -22,7 +22,7 @@ _LINE: Final = 17  # of what a point says
 _SMALL: Final = 6.1  # mean width of a letter of a label, px
 _HIGH: Final = 13
 _NAME: Final = 26  # letters of a label
-_HINT: Final = "Point at a point, or go to it by Tab: its numbers then stand here."
+_HINT: Final = "Point at one, or go to it by Tab: its numbers then stand here."
 
 # Shapes of radius 1 around the origin, as many as there are colours: known without their colour.
 _SHAPES: Final[tuple[tuple[tuple[float, float], ...], ...]] = (
@@ -58,6 +58,15 @@ class Guide:
     y: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """Points below all others that say nothing, as many as there may be; those at one place are drawn once."""
+
+    name: str
+    x: Floats
+    y: Floats
+
+
 def scatter(
     chart: Chart,
     x: Axis,
@@ -66,13 +75,16 @@ def scatter(
     points: Sequence[Point],
     guides: Sequence[Guide] = (),
     *,
+    cloud: Cloud | None = None,
     plot: int = PLOT,
 ) -> str:
     """`kinds`: what each kind of point is, for the legend. Larger points lie below smaller ones.
 
+    A kind without a name has no place in the legend.
+
     The drawing is a group, not an image, for its points are things of their own that a screen reader shall meet.
     """
-    named, top = _legend(kinds, guides)
+    named, top = _legend(kinds, guides, cloud)
     spots = [_spot(point, x, y, top, plot) for point in points]
     order = sorted(range(len(points)), key=lambda at: -points[at].radius)
     below = top + plot + BELOW
@@ -80,6 +92,7 @@ def scatter(
     inside = [
         *frame(x, y, top, plot),
         *(_guide(guide, x, y, top, plot) for guide in guides),
+        _cloud(cloud, x, y, top, plot) if cloud is not None else "",
         '<g class="pts">',
         *(_point(points[at], *spots[at], below) for at in order),
         "</g>",
@@ -123,6 +136,13 @@ def _point(point: Point, across: float, down: float, below: float) -> str:
     )
 
 
+def _cloud(cloud: Cloud, x: Axis, y: Axis, top: float, plot: int) -> str:
+    across = np.rint(LEFT + x.place(cloud.x) * (WIDTH - LEFT - RIGHT)).astype(np.int64)
+    down = np.rint(top + plot * (1.0 - y.place(cloud.y))).astype(np.int64)
+    places = np.unique(np.column_stack((across, down)), axis=0).tolist()
+    return '<path class="cloud" d="' + "".join(f"M{left - 2} {high}h4" for left, high in places) + '"/>'
+
+
 def _guide(guide: Guide, x: Axis, y: Axis, top: float, plot: int) -> str:
     across = LEFT + x.place(np.array(guide.x)) * (WIDTH - LEFT - RIGHT)
     down = top + plot * (1.0 - y.place(np.array(guide.y)))
@@ -134,7 +154,7 @@ def _look(guide: Guide) -> str:
     return f'class="l c{guide.kind}" {dashes_of(guide.kind)}'.strip() if guide.kind else 'class="l ink"'
 
 
-def _legend(kinds: Sequence[str], guides: Sequence[Guide]) -> tuple[list[str], int]:
+def _legend(kinds: Sequence[str], guides: Sequence[Guide], cloud: Cloud | None) -> tuple[list[str], int]:
     """Shapes, then lines, with their names, as many lines of text as they need."""
     parts, at, top = [], float(LEFT), 14
 
@@ -147,7 +167,13 @@ def _legend(kinds: Sequence[str], guides: Sequence[Guide]) -> tuple[list[str], i
         at += width
         return left, top
 
+    if cloud is not None:
+        left, down = step(cloud.name, 18)
+        parts.append(f'<path class="cloud" d="M{place(left + 4)} {down - 4}h4"/>')
+        parts.append(f'<text x="{place(left + 16)}" y="{down}">{plain(cloud.name)}</text>')
     for number, name in enumerate(kinds, start=1):
+        if not name:
+            continue
         left, down = step(name, 18)
         parts.append(marker(number, left + 6, down - 4, 5))
         parts.append(f'<text x="{place(left + 16)}" y="{down}">{plain(name)}</text>')

@@ -34,7 +34,7 @@ body{max-width:60rem;margin:0 auto;padding:1rem;line-height:1.5;
 font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif}
 h1{font-size:1.6rem;line-height:1.25;margin:.4rem 0}h2{font-size:1.25rem;margin:2.2rem 0 .4rem}
 h3{font-size:1.05rem;margin:1.4rem 0 .2rem}
-h1,h2,h3,td,th,li,p{overflow-wrap:anywhere}
+h1,h2,h3,td,th,li,p,dt,dd,summary,figcaption{overflow-wrap:anywhere}
 a{color:inherit}:focus-visible{outline:3px solid var(--s1);outline-offset:2px}
 nav ul{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.1rem 1.1rem;margin:.6rem 0}
 nav a{display:inline-block;padding:.35rem 0}
@@ -45,7 +45,7 @@ nav a{display:inline-block;padding:.35rem 0}
 .tiles dt{color:var(--soft);font-size:.85rem}.tiles dd{margin:0;font-size:1.3rem;font-weight:600}
 figure{margin:1rem 0 1.6rem}figcaption{font-size:.9rem;margin-bottom:.3rem}
 .scroll{overflow-x:auto}
-svg.chart{display:block;width:100%;min-width:34rem;height:auto}
+svg.chart{display:block;height:auto}svg.chart:not(.small){width:100%;min-width:34rem}
 details{margin:.3rem 0}summary{cursor:pointer;padding:.35rem 0}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft)}
@@ -59,8 +59,9 @@ svg .l{fill:none;stroke-width:2;stroke-linejoin:round}svg .b{stroke:var(--paper)
 svg .lim{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:1 3;fill:none}
 svg .h{stroke:var(--paper);stroke-width:4px;stroke-linejoin:round;paint-order:stroke}svg .s{font-size:10.5px}
 svg .hatch{stroke:var(--paper);stroke-width:1.4;fill:none}
-svg.wide{min-width:56rem}svg .ink{stroke:var(--ink)}svg .none{fill:var(--box)}
+svg.chart.wide{min-width:56rem}svg .ink{stroke:var(--ink)}svg .none{fill:var(--box)}
 svg .mark{stroke:var(--paper);stroke-width:1.2;fill-opacity:.85}svg .ring{fill:none;stroke:none}
+svg .cloud{stroke:var(--soft);stroke-width:4;stroke-opacity:.55;fill:none}
 svg .best{fill:none;stroke:var(--ink);stroke-width:2.5}
 svg .on-low{fill:var(--low)}svg .on-high{fill:var(--high)}
 .pt{cursor:pointer}.pt:focus{outline:none}.pt:focus .ring,.pt:hover .ring{stroke:var(--ink);stroke-width:2.5}
@@ -68,13 +69,15 @@ svg .on-low{fill:var(--low)}svg .on-high{fill:var(--high)}
 .pts:hover .pt:not(:hover) .says,.chart:has(.pt:hover,.pt:focus) .hint{display:none}
 code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:.9em}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--box);padding:.6rem .8rem;border-radius:.3rem}
-.long{display:inline-block;min-width:18rem}.mini{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem}
+.long{display:inline-block;min-width:18rem}
+.mini{display:flex;flex-wrap:wrap;gap:.6rem 1.4rem}.mini>div{max-width:100%}.mini p{margin:.3rem 0}
 .flag{font-weight:600}
 """
 _PRINT: Final = """\
 @page{margin:14mm}
 @media print{body{max-width:none;padding:0;font-size:10pt}nav,details:not([open]),svg .hint{display:none}
-figure,tr,.tiles div{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}svg.chart{min-width:0}
+figure,tr,.tiles div{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}
+svg.chart.chart:not(.small){min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
 
