@@ -29,6 +29,33 @@ def llama_logits(values: Mapping[str, Array], x: Array, layers: int = 2, groups:
     return logits
 
 
+def gemma2_logits(
+    values: Mapping[str, Array], tokens: Array, *, window: int, scalar: float, caps: tuple[float, float]
+) -> Array:
+    """Of the last token, with the weights of a graph of `tiny_models.GEMMA2`; of two layers the first has a window."""
+    count, table = len(tokens), values["embedding/embed_tokens.weight"]
+    x = table[tokens] * table.shape[1] ** 0.5
+    behind = np.arange(count)[:, None] - np.arange(count)[None, :]
+    for layer in range(2 * len(values["decoder/sliding.input_norm.weight"])):
+        kind = "full" if layer % 2 else "sliding"
+        w = {name.removeprefix(f"{kind}."): value for name, value in of_layer(values, "decoder", layer // 2).items()}
+        y, made = _rms(x, 1.0 + w["input_norm.weight"]), np.zeros_like(x)
+        for group, of_group in np.ndindex(2, 2):
+            q = _rotated(y @ w["attention.q_proj.weight"][:, group, of_group])
+            k, v = _rotated(y @ w["attention.k_proj.weight"][:, group]), y @ w["attention.v_proj.weight"][:, group]
+            scores = caps[0] * np.tanh(q @ k.T / scalar**0.5 / caps[0])
+            seen = (behind >= 0) & (behind < (count if layer % 2 else window))
+            made += softmax(np.where(seen, scores, -np.inf)) @ v @ w["attention.o_proj.weight"][group, of_group]
+        x = x + _rms(made, 1.0 + w["post_attention_norm.weight"])
+        y = _rms(x, 1.0 + w["pre_feedforward_norm.weight"])
+        gate = y @ w["mlp.gate_proj.weight"]
+        gate = 0.5 * gate * (1.0 + np.tanh((2.0 / np.pi) ** 0.5 * (gate + 0.044715 * gate**3)))
+        made = (gate * (y @ w["mlp.up_proj.weight"])) @ w["mlp.down_proj.weight"]
+        x = x + _rms(made, 1.0 + w["post_feedforward_norm.weight"])
+    logits: Array = caps[1] * np.tanh(_rms(x, 1.0 + values["head/norm.weight"])[-1] @ table.T / caps[1])
+    return logits
+
+
 def encoder_attention(w: Mapping[str, Array], x: Array) -> Array:
     """All tokens to all tokens, head by head, with biases."""
     heads, total = w["attention.q_proj.weight"].shape[1], w["attention.out_proj.bias"]

@@ -36,6 +36,10 @@ GPT_OSS = LLAMA | {
     "intermediate_size": 20, "attention_bias": True, "sliding_window": 3, "swiglu_limit": 0.8, "rope_theta": 500.0,
     "layer_types": ["sliding_attention", "full_attention"] * 2, "rope_scaling": YARN | {"truncate": False},
 }  # fmt: skip
+GEMMA2 = LLAMA | {
+    "model_type": "gemma2", "head_dim": 8, "num_hidden_layers": 4, "sliding_window": 3, "query_pre_attn_scalar": 12,
+    "attn_logit_softcapping": 2.0, "final_logit_softcapping": 1.5,
+}  # fmt: skip
 DEEPSEEK = LLAMA | {
     "model_type": "deepseek_v3", "num_key_value_heads": 4, "num_hidden_layers": 3, "first_k_dense_replace": 1,
     "q_lora_rank": 12, "kv_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 8, "v_head_dim": 5,
@@ -78,6 +82,8 @@ TINY: dict[str, dict[str, Any]] = {
     "qwen3-moe": QWEN3_MOE,
     "qwen3-moe-every-other": QWEN3_MOE | {"decoder_sparse_step": 2, "mlp_only_layers": [], "norm_topk_prob": False},
     "gpt-oss": GPT_OSS,
+    "gemma2": GEMMA2,
+    "gemma2-uncapped": GEMMA2 | {"attn_logit_softcapping": None, "final_logit_softcapping": None},
     "deepseek-v3": DEEPSEEK,
     "deepseek-v3-plain-queries": DEEPSEEK | {"q_lora_rank": None, "n_group": 1, "topk_group": 1, "rope_scaling": None},
     "bloom": {"model_type": "bloom", "n_embed": 36, "n_layer": 2, "n_head": 6, "vocab_size": 29},
@@ -156,4 +162,4 @@ def run(
             room = graph.tensors[old.tensor].shape[-2]
             cache[old.tensor] = entries[..., entries.shape[-2] - room :, :]
     every = {**load_constants(path, shape), **values, **inputs, **cache}
-    return graph, evaluate(graph, every, keep=("head/lm_head",))
+    return graph, evaluate(graph, every, keep=("head/lm_head", "head/softcap.mul"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rdusim.graph.build import GraphBuilder, Value
 from rdusim.graph.models import experts, llama, mixed
 from rdusim.graph.models.experts import Mixture
-from rdusim.graph.models.layers import Kind
+from rdusim.graph.models.layers import Kind, sliding_or_full
 from rdusim.graph.settings import Settings
 from rdusim.graph.types import OperatorGraph, RunShape
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SLOPE = 1.702  # of the sigmoid in the gate: GptOssExperts.alpha
-NAMES = {"sliding_attention": "sliding", "full_attention": "full"}
 
 
 def build(settings: Settings, name: str, shape: RunShape) -> OperatorGraph:
@@ -57,12 +56,4 @@ def clamped(b: GraphBuilder, mixture: Mixture, rows: Value, ids: Value) -> Value
 
 def _read(settings: Settings) -> tuple[llama.Llama, list[Kind]]:
     model, window = llama.read(settings), settings.optional_size("sliding_window")
-    given = settings.words("layer_types", tuple(NAMES)) or [
-        "full_attention" if layer % 2 else "sliding_attention" for layer in range(model.layers)
-    ]
-    if len(given) != model.layers:
-        settings.wrong("layer_types", f"{len(given)} layers", f"as many as num_hidden_layers = {model.layers}")
-    kinds = [
-        Kind(name=NAMES[word], window=window if word == "sliding_attention" else None, mixture=True) for word in given
-    ]
-    return replace(model, sinks=True), kinds
+    return replace(model, sinks=True), sliding_or_full(settings, model.layers, window, mixture=True)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from rdusim.graph.build import GraphBuilder, Value
 from rdusim.graph.models import parts
+from rdusim.graph.settings import Settings
 
 LONGEST = 4  # layers of a group that repeats
+NAMES = {"sliding_attention": "sliding", "full_attention": "full"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,14 @@ def decoder(b: GraphBuilder, kinds: Sequence[Kind], layer: Layer, *, eps: float,
     with b.block("embedding"):
         table = b.weight("embed_tokens.weight", "v k")
         x = parts.embedding(b, "embed_tokens", tokens, table, parallel=("v",))
+    x = blocks(b, kinds, layer, x, positions)
+    with b.block("head"):
+        x = parts.rms_norm(b, "norm", x, eps, hidden)
+        parts.head(b, x, table if tied else None)
+
+
+def blocks(b: GraphBuilder, kinds: Sequence[Kind], layer: Layer, x: Value, positions: Value) -> Value:
+    """The layers in their order."""
     for name, group, repeats in named(groups(kinds)):
         with b.block(name, repeats) as carried:
             y = x
@@ -40,9 +50,20 @@ def decoder(b: GraphBuilder, kinds: Sequence[Kind], layer: Layer, *, eps: float,
                         y = layer(b, kind, y, positions)
             carried[y.tensor] = x.tensor
         x = y
-    with b.block("head"):
-        x = parts.rms_norm(b, "norm", x, eps, hidden)
-        parts.head(b, x, table if tied else None)
+    return x
+
+
+def sliding_or_full(settings: Settings, layers: int, window: int | None, *, mixture: bool = False) -> list[Kind]:
+    """By `layer_types`; where these are not said, every other layer has the window, the first one too."""
+    given = settings.words("layer_types", tuple(NAMES)) or [
+        "full_attention" if layer % 2 else "sliding_attention" for layer in range(layers)
+    ]
+    if len(given) != layers:
+        settings.wrong("layer_types", f"{len(given)} layers", f"as many as num_hidden_layers = {layers}")
+    return [
+        Kind(name=NAMES[word], window=window if word == "sliding_attention" else None, mixture=mixture)
+        for word in given
+    ]
 
 
 def groups(kinds: Sequence[Kind]) -> list[tuple[tuple[Kind, ...], int]]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Llama:
     """Shape and flags. `windowed` of the layers, the last ones, see only `window` keys.
 
-    `fused`: one linear makes queries, keys and values, and one both halves of the feed-forward.
+    `fused`: one linear makes queries, keys and values, and one both halves of the feed-forward. `scaled_by`: what
+    scores are multiplied with, if they are not divided by the root of a head's size. `cap`: of the scores.
     """
 
     layers: int
@@ -44,6 +45,8 @@ class Llama:
     qk_norm: bool = False
     sinks: bool = False
     fused: bool = False
+    scaled_by: float | None = None
+    cap: float | None = None
 
 
 def read(settings: Settings) -> Llama:
@@ -171,7 +174,12 @@ def attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: K
     k, v = parts.repeat_kv(b, "attention.k_repeat", k, repeats), parts.repeat_kv(b, "attention.v_repeat", v, repeats)
     k = parts.banded(parts.transposed(b, "attention.k_transpose", k), keys)
     scores = b.op("matmul", "attention.scores", [q, k], "b g r s c", attributes=keys.attributes)
-    scores = b.op("div", "attention.scale", [scores], attributes={"scalar": model.head**0.5})
+    if model.scaled_by is None:
+        scores = b.op("div", "attention.scale", [scores], attributes={"scalar": model.head**0.5})
+    else:
+        scores = b.op("mul", "attention.scale", [scores], attributes={"scalar": model.scaled_by})
+    if model.cap is not None:
+        scores = parts.softcapped(b, "attention.softcap", scores, model.cap)
     scores = b.op("add", "attention.add_mask", [scores, parts.mask_slice(b, mask(keys), b.dtype)])
     shares = parts.softmax_with_sinks(b, scores) if model.sinks else parts.softmax(b, scores, upcast=True)
     mixed = parts.weighted_values(b, shares, v, keys)

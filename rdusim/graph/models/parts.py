@@ -79,17 +79,33 @@ def embedding(b: GraphBuilder, name: str, tokens: Value, table: Value, parallel:
 
 
 def rms_norm(
-    b: GraphBuilder, name: str, x: Value, eps: float, count: int, axis: str = "k", role: Role = Role.ACTIVATION
+    b: GraphBuilder,
+    name: str,
+    x: Value,
+    eps: float,
+    count: int,
+    axis: str = "k",
+    role: Role = Role.ACTIVATION,
+    *,
+    around_one: bool = False,
 ) -> Value:
-    """x / sqrt(mean(x^2) + eps) * weight, in fp32 between two casts; mean over the `count` elements of `axis`."""
+    """x / sqrt(mean(x^2) + eps) * weight, in fp32 between two casts; mean over the `count` elements of `axis`.
+
+    `around_one`: times 1 + weight, before the last cast (Gemma).
+    """
     wide = b.cast(f"{name}.upcast", x, "fp32")
     square = b.op("pow", f"{name}.pow", [wide], attributes={"scalar": 2})
     rest = " ".join(label for label in x.dims if label != axis)
     mean = b.op("mean", f"{name}.mean", [square], rest, attributes={"count": count})
     variance = b.op("add", f"{name}.add_eps", [mean], attributes={"scalar": eps})
     scale = b.op("rsqrt", f"{name}.rsqrt", [variance])
-    normal = b.cast(f"{name}.downcast", b.op("mul", f"{name}.scale", [wide, scale]), x.dtype)
-    return b.op("mul", f"{name}.mul_weight", [normal, b.weight(f"{name}.weight", axis)], role=role)
+    normal, weight = b.op("mul", f"{name}.scale", [wide, scale]), b.weight(f"{name}.weight", axis)
+    if around_one:
+        assert role is Role.ACTIVATION
+        weight = b.cast(f"{name}.weight_upcast", weight, "fp32")
+        weight = b.op("add", f"{name}.add_one", [weight], attributes={"scalar": 1.0})
+        return b.cast(f"{name}.downcast", b.op("mul", f"{name}.mul_weight", [normal, weight]), x.dtype)
+    return b.op("mul", f"{name}.mul_weight", [b.cast(f"{name}.downcast", normal, x.dtype), weight], role=role)
 
 
 def layer_norm(b: GraphBuilder, name: str, x: Value, eps: float) -> Value:
@@ -242,7 +258,14 @@ def quick_gelu(b: GraphBuilder, name: str, x: Value) -> Value:
 WRITTEN_OUT: Final = {"gelu_new": gelu_new, "quick_gelu": quick_gelu}
 
 
-def head(b: GraphBuilder, x: Value, table: Value | None) -> Value:
+def softcapped(b: GraphBuilder, name: str, x: Value, cap: float, role: Role = Role.ACTIVATION) -> Value:
+    """cap tanh(x / cap): no value reaches the cap."""
+    x = b.op("div", f"{name}.div", [x], attributes={"scalar": cap})
+    x = b.op("tanh", f"{name}.tanh", [x])
+    return b.op("mul", f"{name}.mul", [x], attributes={"scalar": cap}, role=role)
+
+
+def head(b: GraphBuilder, x: Value, table: Value | None, cap: float | None = None) -> Value:
     """Logits from the final hidden state and, outside training, the greedy next token. `table`: tied embeddings."""
     token = "s"
     training = b.shape.phase is Phase.TRAIN
@@ -252,7 +275,10 @@ def head(b: GraphBuilder, x: Value, table: Value | None) -> Value:
     weight = table if table is not None else b.weight("lm_head.weight", "v k")
     narrow, role = b.dtype != "fp32", Role.OUTPUT if training else Role.ACTIVATION
     inner = Role.ACTIVATION if narrow else role
-    logits = b.op("linear", "lm_head", [x, weight], f"b {token} v", parallel=("v",), role=inner)
+    plain = inner if cap is None else Role.ACTIVATION
+    logits = b.op("linear", "lm_head", [x, weight], f"b {token} v", parallel=("v",), role=plain)
+    if cap is not None:
+        logits = softcapped(b, "softcap", logits, cap, inner)
     if narrow:
         logits = b.op("cast", "logits", [logits], dtype="fp32", role=role, attributes={"to": "fp32"})
     if training:
