@@ -24,6 +24,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 default_role = "code"  # `name` in a docstring is code
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 100
 add_module_names = False

@@ -35,7 +35,8 @@ class Origin:
 def load_arch(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Arch:
     """The machine of a shipped name (`sn40l`) or of a file, with `path=value` overrides put in.
 
-    Raises ArchError with everything that is wrong at once.
+    Values are in SI units and cycles of the socket's clock, whatever units the file writes. Raises ArchError with
+    everything that is wrong at once, each with file, line and column.
     """
     return load_arch_with_origins(name_or_path, overrides)[0]
 

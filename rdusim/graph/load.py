@@ -27,9 +27,10 @@ class Abilities:
 
 
 def load_graph(path_or_name: str | Path, shape: RunShape) -> OperatorGraph:
-    """The operators of one run of `shape`. Raises GraphError with every problem found.
+    """The operators of one run of `shape`, of the whole model: extents, bytes and FLOPs are those before any sharding.
 
-    A shipped name wins over a file of that name in the working directory: write ./name for the file.
+    Raises GraphError with every problem found, with file and line. A shipped name wins over a file of that name in the
+    working directory: write ./name for the file.
     """
     check_shape(shape)
     path, name = locate(path_or_name)

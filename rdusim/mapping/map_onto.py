@@ -31,9 +31,10 @@ def map_onto(
     options: MapOptions | None = None,
     sites: PyMapping[str, Placement] | None = None,
 ) -> Mapping:
-    """Sites, routes, memory and schedule for `program`; every result has passed `check`.
+    """Sites, routes, memory and schedule for `program` on one socket; every result has passed `check`.
 
-    `sites`: by stage, instead of those that the placer would choose.
+    Offsets and sizes are bytes of one socket's tiers; what links carry is in bytes of a stream's tile. `sites`: by
+    stage, instead of those that the placer would choose.
 
     Raises MappingError (what does not fit, and where) and OptionError (options that exclude each other).
     """

@@ -82,7 +82,11 @@ class Cache:
 
 
 def run(request: RunRequest, *, cache: Cache | None = None, observe: Observe = _silent) -> Report:
-    """The report of a request. Raises RdusimError with every problem that was found; `observe` hears what is done."""
+    """The report of a request: seconds and bytes, totals over the sockets in use.
+
+    Raises RdusimError with every problem that was found. `cache` keeps what several requests have in common; `observe`
+    hears what is being done.
+    """
     start = perf_counter()
     report = answer(request, cache=cache, observe=observe)
     return with_simulator(report, wall_seconds=perf_counter() - start)

@@ -29,6 +29,9 @@ SHARES = tuple(2.0**-power for power in range(11))  # of the PCUs: a narrow sect
 def lower(graph: OperatorGraph, arch: Arch, options: LowerOptions | None = None) -> Program:
     """Lower `graph` onto one socket of `arch`, all sockets running their shard of it in step.
 
+    Extents and bytes of the program are those of one socket, its `flops` those of all sockets together. Repeats of a
+    block are one section with `repeats`.
+
     Raises LowerError for a model that no section can hold or that cannot be cut as asked, OptionError for options that
     contradict each other.
     """

@@ -66,7 +66,7 @@ class _Run:
 def summarize(
     trace: Trace, mapping: Mapping, graph: OperatorGraph, arch: Arch, setting: Setting | None = None
 ) -> Report:
-    """The report of one simulated program.
+    """The report of one simulated program, in seconds and bytes.
 
     `setting`: what was asked; what can be known from the other arguments is taken from them, the rest stays absent.
     Bytes, capacities and FLOPs are totals over the sockets in use; sections and units are those of one socket.

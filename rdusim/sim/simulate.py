@@ -27,9 +27,11 @@ def engine_problems(engine: str, arch: Arch) -> list[Problem]:
 
 
 def simulate(mapping: Mapping, arch: Arch, options: SimulateOptions | None = None) -> Trace:
-    """Run an engine.
+    """Run an engine: cycles of the socket's clock, of one socket, for the whole program, launches and repeats included.
 
-    Raises OptionError for an unknown one, DeadlockError where buffers wait for each other in a circle.
+    The breakdown of the trace sums to its cycles: each has one cause.
+
+    Raises OptionError for an unknown engine, DeadlockError where buffers wait for each other in a circle.
     """
     engine = (options or SimulateOptions()).engine
     if engine not in ENGINES:
