@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rdusim.cli.options import request_of, run_options
-from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress
+from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
 
 
 @click.command("compare")
@@ -22,7 +22,8 @@ from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON (docs/cli.md).")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there instead.")
-def command(variants: tuple[str, ...], as_json: bool, output: Path | None, **values: Any) -> None:
+@click.option("--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to look at.")
+def command(variants: tuple[str, ...], as_json: bool, output: Path | None, page: Path | None, **values: Any) -> None:
     """Run MODEL as said and with changes, side by side, and say what makes the difference.
 
     A change is a machine (sn50, gpu/h100, my.yaml), a value that only one option has (unfused, host, discrete, paged,
@@ -30,12 +31,20 @@ def command(variants: tuple[str, ...], as_json: bool, output: Path | None, **val
     (socket.memory.hbm.bandwidth=3.2TB/s). Several in one --with are joined by commas or blanks.
     """
     check_writable(output, "--output")
+    check_writable(page, "--report")
     from rdusim.explore.variants import asked
     from rdusim.pipeline.compare import compare
 
     with progress() as observe:
         first, others = asked(request_of(values), variants)
         comparison = compare(first, others, observe=observe)
+    if page is not None:
+        from rdusim.pipeline.pictures import command_of
+        from rdusim.report.compare_page import compare_page
+
+        more = [word for variant in variants for word in ("--with", variant)]
+        said = command_of("compare", first.request, *more, "--report", page.name)
+        write_file(page, compare_page(comparison, command=said).encode())
     if is_json(as_json, output):
         from rdusim.report.comparison import as_json as json_of
         from rdusim.report.export import json_text

@@ -17,6 +17,7 @@ from rdusim.report.types import SectionUse
 
 if TYPE_CHECKING:
     from rdusim.arch.types import Arch
+    from rdusim.report.types import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,19 @@ def ceilings_of(arch: Arch, dtype: str | None, sockets: int) -> Ceilings:
         links = build(system.topology, system.sockets, system.link).links
         ways[P2P] = float(sum(way.link.bandwidth for way in links if way.source == 0))
     return Ceilings(dtype=dtype, flops_per_second=peak_flops(arch, dtype, 1), bytes_per_second=ways)
+
+
+def ceilings_of_report(report: Report) -> Ceilings:
+    """Of one socket, or GPU, as far as the report itself says: the peak at the run's number format, and its memory."""
+    rate, sockets = report.throughput, report.setting.sockets_used
+    of_peak = rate.model_flops_utilization
+    return Ceilings(
+        dtype=report.setting.dtype,
+        flops_per_second=rate.flops_per_second / of_peak / sockets if of_peak else None,
+        bytes_per_second={
+            tier.tier: tier.peak_bytes_per_second / sockets for tier in report.memory if tier.peak_bytes_per_second
+        },
+    )
 
 
 def roof_points(sections: Sequence[SectionUse]) -> tuple[RoofPoint, ...]:

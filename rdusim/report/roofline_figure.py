@@ -67,18 +67,18 @@ def axes_of(points: Sequence[RoofPoint], ceilings: Sequence[Ceilings]) -> tuple[
 
 def guides(ceilings: Ceilings, ways: Sequence[str], points: Sequence[RoofPoint], *, prefix: str = "") -> list[Guide]:
     """A slope for every way up to the peak, in its kind's colour, and the peak itself."""
-    low = min((point.flops_per_byte for point in points if point.section.flops), default=1.0) / 1e4
+    low = min((point.flops_per_byte for point in points if point.section.flops), default=1.0) / 1e6
     peak = ceilings.flops_per_second
     found = []
     for kind, way in enumerate(ways, start=1):
         rate = ceilings.bytes_per_second[way]
         end = peak / rate if peak else low * 1e10
         name = f"{prefix}{way} {show(rate, 'bandwidth')}"
-        found.append(Guide(name=name, kind=kind, x=(low, end), y=(low * rate, end * rate)))
+        found.append(Guide(name=name, kind=kind, x=(low, end), y=(low * rate, end * rate), roof=True))
     if peak:
         first = min((peak / ceilings.bytes_per_second[way] for way in ways), default=low)
         name = f"{prefix}peak at {ceilings.dtype} {show(peak, 'flops')}"
-        found.append(Guide(name=name, kind=0, x=(first, first * 1e8), y=(peak, peak)))
+        found.append(Guide(name=name, kind=0, x=(first, first * 1e8), y=(peak, peak), roof=True))
     return found
 
 

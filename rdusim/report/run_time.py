@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from rdusim.report.html.axes import linear
+from rdusim.report.html.axes import chosen, linear
 from rdusim.report.html.charts import Chart, Line, line_chart, stacked_bars
 from rdusim.report.html.page import exact, figure, table
-from rdusim.report.html.rows import stacked_rows
+from rdusim.report.html.rows import LETTERS, stacked_rows
 from rdusim.report.html.style import SERIES
-from rdusim.report.html.text import number, plain
+from rdusim.report.html.text import apart, number, plain
 from rdusim.report.weighted import summed
 from rdusim.units import show
 
@@ -87,6 +87,7 @@ def _rows(report: Report, names: Sequence[str]) -> str:
     ordered = sorted(report.sections, key=lambda section: -section.seconds)
     rows += [(section.name, section.seconds, section.breakdown_seconds) for section in ordered[:MOST_ROWS]]
     values = np.array([by_cause(breakdown, names) for _, _, breakdown in rows])
+    shown = min(MOST_ROWS, len(ordered))
     drawn = stacked_rows(
         Chart(
             key="time",
@@ -95,7 +96,7 @@ def _rows(report: Report, names: Sequence[str]) -> str:
         ),
         names,
         linear("time", float(values.sum(axis=1).max(initial=0.0)), "time"),
-        [name for name, _, _ in rows],
+        [*(name for name, _, _ in rows[:-shown]), *apart([name for name, _, _ in rows[-shown:]], LETTERS)],
         values,
         [f"{show(seconds, 'time')}, {show(seconds / total, 'share')}" for _, seconds, _ in rows],
     )
@@ -154,7 +155,7 @@ def _context(steps: Sequence[DecodeStep], names: Sequence[str]) -> str:
             description=f"{show(seconds[0], 'time')} at {steps[0].context_tokens:,} tokens, "
             f"{show(seconds[-1], 'time')} at {steps[-1].context_tokens:,}.",
         ),
-        linear("context (tokens)", float(contexts[-1]), "count"),
+        chosen("context (tokens)", contexts.tolist(), [f"{step.context_tokens:,}" for step in steps]),
         linear("time of a step", float(seconds.max()), "time"),
         lines,
     )

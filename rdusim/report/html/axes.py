@@ -58,6 +58,16 @@ def logarithmic(title: str, low: float, high: float, kind: Kind) -> Axis:
     return _axis(title, kind, place, [*values, float(f"1e{top}")])
 
 
+def both_ways(title: str, low: float, high: float, kind: Kind) -> Axis:
+    """From at most `low` <= 0 to at least `high` >= 0, for changes."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    reach = (high - low) or 1.0
+    step = _step(reach, kind)
+    bottom, top = floor(low / step + 1e-9), max(ceil(high / step - 1e-9), floor(low / step + 1e-9) + 1)
+    values = (step * each for each in range(bottom, top + 1))
+    return _axis(title, kind, lambda given: (given / step - bottom) / (top - bottom), values)
+
+
 def chosen(title: str, values: Sequence[float], texts: Sequence[str]) -> Axis:
     """Ticks at values themselves, each with its text; in equal ratios where the largest is eight times the least.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ _LINE: Final = 17  # of what a point says
 _SMALL: Final = 6.1  # mean width of a letter of a label, px
 _HIGH: Final = 13
 _NAME: Final = 26  # letters of a label
+_STEPS: Final = 4096  # in which a roof is followed from end to end
 _HINT: Final = "Point at one, or go to it by Tab: its numbers then stand here."
 
 # Shapes of radius 1 around the origin, as many as there are colours: known without their colour.
@@ -50,12 +52,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """A line through the chart. `kind` as of points; 0 for one in the colour of text. Drawn by dashes too."""
+    """A line through the chart. `kind` as of points; 0 for one in the colour of text. Drawn by dashes too.
+
+    `roof`: straight where both axes are logarithmic, and may begin and end outside of the chart, which cuts it off.
+    """
 
     name: str
     kind: int
     x: tuple[float, ...]
     y: tuple[float, ...]
+    roof: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +150,22 @@ def _cloud(cloud: Cloud, x: Axis, y: Axis, top: float, plot: int) -> str:
 
 
 def _guide(guide: Guide, x: Axis, y: Axis, top: float, plot: int) -> str:
-    across = LEFT + x.place(np.array(guide.x)) * (WIDTH - LEFT - RIGHT)
-    down = top + plot * (1.0 - y.place(np.array(guide.y)))
+    xs, ys = _inside(guide, x, y) if guide.roof else (np.array(guide.x), np.array(guide.y))
+    across = LEFT + x.place(xs) * (WIDTH - LEFT - RIGHT)
+    down = top + plot * (1.0 - y.place(ys))
     drawn = "L".join(f"{place(left)} {place(high)}" for left, high in zip(across.tolist(), down.tolist(), strict=True))
-    return f'<path {_look(guide)} d="M{drawn}"/>'
+    return f'<path {_look(guide)} d="M{drawn}"/>' if drawn else ""
+
+
+def _inside(guide: Guide, x: Axis, y: Axis) -> tuple[Floats, Floats]:
+    """What of a roof lies within both axes: places are cut off each by its own axis, which would bend a slope."""
+    xs = np.concatenate([np.geomspace(*ends, _STEPS) for ends in pairwise(guide.x)])
+    ys = np.concatenate([np.geomspace(*ends, _STEPS) for ends in pairwise(guide.y)])
+    across, up = x.place(xs), y.place(ys)
+    here = np.flatnonzero((across > 0) & (across < 1) & (up > 0) & (up < 1))
+    corners = [at for at in range(_STEPS - 1, len(xs), _STEPS) if at in here]
+    kept = sorted({*here[:1].tolist(), *corners, *here[-1:].tolist()})
+    return xs[kept], ys[kept]
 
 
 def _look(guide: Guide) -> str:

@@ -20,7 +20,7 @@ NAMES: Final = LEFT + 100  # px from the left to the bars
 _ROW: Final = 26
 _BAR: Final = 18
 _SAID: Final = 84  # px at the right for what a row says
-_LETTERS: Final = 23
+LETTERS: Final = 23
 
 
 def stacked_rows(
@@ -51,13 +51,15 @@ def swings(
     """
     named, top = legend(names, filled=True)
     high = _ROW * len(rows)
-    zero = float(_across(x, np.zeros(1))[0])
-    at = _across(x, pairs)
-    drawn = [*_grid(x, top, high)]
+    left_end = NAMES + _SAID
+    zero = float(_across(x, np.zeros(1), left_end)[0])
+    at = _across(x, pairs, left_end)
+    apart = bool((pairs[:, 0] * pairs[:, 1] <= 0).all())  # else one bar would lie over the other
+    drawn = [*_grid(x, top, high, left_end)]
     for number in (1, 2):
         ends = np.sort(np.column_stack((np.full(len(rows), zero), at[:, number - 1])), axis=1)
-        shift = 0 if number == 1 else _BAR // 2
-        if shapes := "".join(_bars(ends, top, shift=shift, high=_BAR // 2)):
+        shift = 0 if number == 1 or apart else _BAR // 2
+        if shapes := "".join(_bars(ends, top, shift=shift, high=_BAR if apart else _BAR // 2)):
             drawn.append(f'<path class="b" {fill_of(number)} d="{shapes}"/>')
     drawn += _names(rows, top)
     for row, (left, right) in enumerate(says):
@@ -65,11 +67,11 @@ def swings(
         drawn.append(f'<text class="q s e" x="{place(low - 5)}" y="{_middle(row, top)}">{plain(left)}</text>')
         drawn.append(f'<text class="q s" x="{place(up + 5)}" y="{_middle(row, top)}">{plain(right)}</text>')
     drawn.append(f'<path class="x" d="M{place(zero)} {top}v{high}"/>')
-    return svg(chart, top + high + 46, [*drawn, *_axis(x, top + high), named])
+    return svg(chart, top + high + 46, [*drawn, *_axis(x, top + high, left_end), named])
 
 
-def _across(x: Axis, values: Floats) -> Floats:
-    return NAMES + x.place(values) * (WIDTH - NAMES - RIGHT - _SAID)
+def _across(x: Axis, values: Floats, left: int = NAMES) -> Floats:
+    return left + x.place(values) * (WIDTH - left - RIGHT - _SAID)
 
 
 def _middle(row: int, top: float) -> str:
@@ -87,19 +89,15 @@ def _bars(ends: Floats, top: float, *, shift: int = 0, high: int = _BAR) -> list
 def _names(rows: Sequence[str], top: float) -> list[str]:
     return [
         f'<text class="e" x="{NAMES - 6}" y="{_middle(at, top)}">{plain(name)}</text>'
-        for at, name in enumerate(apart(rows, _LETTERS))
+        for at, name in enumerate(apart(rows, LETTERS))
     ]
 
 
-def _grid(x: Axis, top: float, high: float) -> list[str]:
-    at = _across_shares([share for share, _ in x.ticks])
-    return [f'<path class="g" d="M{place(each)} {top}v{high}"/>' for each in at]
+def _grid(x: Axis, top: float, high: float, left: int = NAMES) -> list[str]:
+    wide = WIDTH - left - RIGHT - _SAID
+    return [f'<path class="g" d="M{place(left + share * wide)} {top}v{high}"/>' for share, _ in x.ticks]
 
 
-def _across_shares(shares: Sequence[float]) -> list[float]:
-    return [NAMES + share * (WIDTH - NAMES - RIGHT - _SAID) for share in shares]
-
-
-def _axis(x: Axis, top: float) -> list[str]:
+def _axis(x: Axis, top: float, left: int = NAMES) -> list[str]:
     """As under every chart, but it ends before what the rows say."""
-    return list(time_ticks(x, top, left=NAMES, right=RIGHT + _SAID))
+    return list(time_ticks(x, top, left=left, right=RIGHT + _SAID))
