@@ -2,6 +2,7 @@
 #   make run     Llama-3.1-8B decode on the 8-socket SN40L        make bench   CPU time and memory against their targets
 #   make test    format, lint, types, import order, tests         make docs    HTML in build/docs
 #   make lint    the same without the tests                       make format  rewrite what a tool can mend
+#   make calibrate  the search for `assumed` parameters (experiments/calibration)
 # PYTHON=python3.13 picks the interpreter that .venv is made from.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ FLOCK := $(shell command -v flock 2>/dev/null)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # every target installs into the one .venv
-.PHONY: run test lint format bench docs clean
+.PHONY: run test lint format bench calibrate docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/rdusim run llama-3.1-8b --phase decode --context-tokens 4096
@@ -35,6 +36,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-fast
 	$(BIN)/python experiments/bench/bench.py
+
+calibrate: $(VENV)/.installed-calibrate
+	$(BIN)/python experiments/calibration/run.py
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

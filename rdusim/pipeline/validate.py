@@ -30,15 +30,24 @@ def _silent(_: str) -> None:
 
 @dataclass(slots=True)
 class _Runs:
-    """Runs on the validated machine; what several rows ask for is made once."""
+    """Runs on one machine; what several rows ask for is made once.
+
+    The tables of docs/validation.md are of the shipped machine as it is: `overrides` and those of the machine that
+    programs are compiled for are for whoever looks for other values of its parameters.
+    """
 
     arch: Arch
     cache: Cache
+    overrides: tuple[str, ...] = ()
+    compiled: tuple[str, ...] | None = None
     reports: dict[Case, Report] = field(default_factory=dict)
 
     def stages(self, case: Case | None) -> Stages:
         assert case is not None, "a row of this measure needs a case"
-        return Stages(RunRequest(arch=MACHINE, **asdict(case)), cache=self.cache)
+        return Stages(self.request(case), cache=self.cache)
+
+    def request(self, case: Case) -> RunRequest:
+        return RunRequest(arch=MACHINE, overrides=self.overrides, compiled_overrides=self.compiled, **asdict(case))
 
     def report(self, case: Case | None) -> Report:
         assert case is not None, "a row of this measure needs a case"
@@ -68,6 +77,15 @@ def validate(rows: Sequence[Row] = ROWS, *, cache: Cache | None = None, observe:
         assumed=_assumed(),
         complete=frozenset(SETS) - {row.set for row in ROWS if row.main and row not in rows},
     )
+
+
+def predict(row: Row, overrides: tuple[str, ...], *, cache: Cache, compiled: tuple[str, ...] | None = None) -> float:
+    """One row on the machine with other values, in SI units. `compiled`: overrides that programs are compiled for.
+
+    Compositions are left out: what they run is not asked for by a request.
+    """
+    assert row.set != "coe"
+    return _MEASURES[row.measure](row, _Runs(load_arch(MACHINE, overrides), cache, overrides, compiled))
 
 
 def _outcome(
