@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rdusim.dtypes import DType
 from rdusim.errors import GraphError, Problem
 from rdusim.graph.check import check_experts, check_graph, check_shape, suggestion
-from rdusim.graph.models import ENCODERS, FAMILIES, Family
+from rdusim.graph.models import ENCODERS, FAMILIES, PROMPTS, Family
 from rdusim.graph.settings import Settings, read_settings
 from rdusim.graph.types import OperatorGraph, Phase, RunShape
 from rdusim.shipped import names, shipped
@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """Which runs a config.json has. `decodes`: token after token; `positions`: how far they reach, None: not said."""
+    """Which runs a config.json has.
+
+    `decodes`: token after token; `positions`: how far they reach, None: not said; `least_prompt`: tokens of a prompt.
+    """
 
     decodes: bool
     positions: int | None
+    least_prompt: int = 1
 
 
 def load_graph(path_or_name: str | Path, shape: RunShape) -> OperatorGraph:
@@ -59,7 +63,9 @@ def abilities(settings: Settings) -> Abilities:
     """What the settings say about runs of the model."""
     if (tokens := ENCODERS.get(settings.model_type)) is not None:
         return Abilities(decodes=False, positions=tokens(settings))
-    return Abilities(decodes=True, positions=settings.language().optional_size("max_position_embeddings"))
+    least = PROMPTS[settings.model_type](settings) if settings.model_type in PROMPTS else 1
+    positions = settings.language().optional_size("max_position_embeddings")
+    return Abilities(decodes=True, positions=positions, least_prompt=least)
 
 
 def probe(settings: Settings, dtype: DType = "bf16") -> RunShape:

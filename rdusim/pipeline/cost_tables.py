@@ -24,12 +24,16 @@ _POINTS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What requests ask of a shape: prompts at once and their tokens, sequences at once and their contexts."""
+    """What requests ask of a shape: prompts at once and their tokens, sequences at once and their contexts.
+
+    `least`: tokens of the shortest prompt that the shape can read.
+    """
 
     prompts: int = 1
     tokens: tuple[int, int] = (1, 1)
     sequences: int = 1
     contexts: tuple[int, int] = (2, 2)
+    least: int = 1
 
     def __or__(self, other: Span) -> Span:
         """Both together."""
@@ -38,6 +42,7 @@ class Span:
             tokens=(min(self.tokens[0], other.tokens[0]), max(self.tokens[1], other.tokens[1])),
             sequences=max(self.sequences, other.sequences),
             contexts=(min(self.contexts[0], other.contexts[0]), max(self.contexts[1], other.contexts[1])),
+            least=max(self.least, other.least),
         )
 
 
@@ -51,7 +56,7 @@ def few_points(costs: StepCosts, spans: Mapping[str, Span], *, cheap: bool = Fal
 
 def _tabulate(costs: StepCosts, shape: str, span: Span, cheap: bool) -> ShapeTable:
     most = min(span.prompts, _PREFILL_BATCH)
-    tokens = _tokens(*span.tokens)
+    tokens = tuple(sorted({max(count, span.least) for count in _tokens(*span.tokens)}))
     # A further row costs as many steps as there are places on the other axis.
     prompts = _doubling(most) if cheap else tuple(sorted({1, most, *((2,) if most > 2 and len(tokens) < 3 else ())}))
     sequences = _doubling(span.sequences) if cheap else _sequences(span.sequences)

@@ -11,7 +11,7 @@ from rdusim.baselines.gpu.load import FOLDER, load_gpu
 from rdusim.dtypes import DType
 from rdusim.errors import Problem, ServeError
 from rdusim.pipeline.cost_tables import Span, few_points
-from rdusim.pipeline.model_sizes import kv_bytes_per_token, weight_bytes
+from rdusim.pipeline.model_sizes import kv_bytes_per_token, least_prompt, weight_bytes
 from rdusim.pipeline.rdu_costs import RduCosts
 from rdusim.pipeline.request import RunRequest
 from rdusim.pipeline.scenario import COE
@@ -72,6 +72,7 @@ def deploy(
     machine = scenario.machine
     experts = experts_of(scenario, lambda model: weight_bytes(model, machine.dtype))
     requests, think = draw_requests(scenario, seed)
+    _check_prompts(scenario, requests)
     costs, near, sockets, store = node_costs(machine, _models(scenario), observe)
     region, kv, memory, least = _memory(scenario, experts, costs, near, any_nodes)
     if any_nodes:
@@ -144,7 +145,7 @@ def spans(scenario: Scenario, requests: Requests) -> dict[str, Span]:
         sequences=sequences,
         contexts=contexts,
     )
-    found = {expert.model: one for expert in scenario.experts}
+    found = {expert.model: replace(one, least=least_prompt(expert.model)) for expert in scenario.experts}
     if (router := scenario.router.model) is not None:
         tokens = scenario.router.output_tokens
         asked = Span(
@@ -209,6 +210,25 @@ def _check_sizes(scenario: Scenario, experts: tuple[Expert, ...], region: Bytes)
             hint = "more sockets, less memory for router and KV, or a narrower dtype"
             field = f"experts[{place}]"
             problems.append(Problem(message=message, file=str(scenario.file), field=field, hint=hint))
+    if problems:
+        raise ServeError(*problems)
+
+
+def _check_prompts(scenario: Scenario, requests: Requests) -> None:
+    """Every model makes tokens, from prompts as long as those it can read; and none is cut where one has an image."""
+    problems, shortest = [], int(requests.prompt_tokens.min())
+    for model in _models(scenario):
+        least = least_prompt(model)
+        file, hint = str(scenario.file), f"of at least {least} tokens"
+        if least == 0:
+            message = f"{model} is an encoder: it makes no tokens"
+            problems.append(Problem(message=message, file=file, field="experts", hint="a model with a decode step"))
+        elif shortest < least:
+            message = f"a prompt has {shortest} tokens, {model} reads prompts of {least} tokens or more"
+            problems.append(Problem(message=message, file=file, field="lengths.prompt_tokens", hint=hint))
+        elif least > 1 and scenario.scheduler.name == "chunked":
+            message = f"pieces of a prompt may be short, {model} reads {least} tokens or more at once"
+            problems.append(Problem(message=message, file=file, field="scheduler.name", hint="continuous"))
     if problems:
         raise ServeError(*problems)
 

@@ -32,6 +32,13 @@ def positions(model: str) -> int | None:
     return None if path.suffix != ".json" else abilities(read_settings(path)).positions
 
 
+def least_prompt(model: str) -> int:
+    """Tokens of its shortest prompt; 0 for a model that reads none, an encoder."""
+    path, _ = locate(model)
+    able = abilities(read_settings(path)) if path.suffix == ".json" else None
+    return 1 if able is None else able.least_prompt if able.decodes else 0
+
+
 @lru_cache(maxsize=64)
 def _graph(model: str, dtype: str, context: int) -> OperatorGraph:
     path, _ = locate(model)

@@ -296,3 +296,21 @@ def test_an_example_serves_its_requests_on_gpus_as_well(path: Path) -> None:
     small = replace(scenario, experts=experts, machine=machine, arrivals=arrivals, trace=trace)
     report = simulate_serving(small)
     assert report.metrics.finished == 100
+
+
+def test_experts_that_read_images_are_served_from_prompts_that_hold_them(tmp_path: Path) -> None:
+    """Steps are measured at round lengths, but not below an image and a token."""
+    text = BASE.replace("{model: llama-2-7b, count: 60, home: host}", "{model: llava-1.5-7b, count: 60, home: host}")
+    (tmp_path / "lengths.csv").write_text("num_prefill_tokens,num_decode_tokens\n" + "600,20\n900,20\n" * 100)
+    longer = text.replace("prompt_tokens: 128, output_tokens: 20", "file: lengths.csv")
+    assert serve(tmp_path, longer).metrics.finished == 200
+    with pytest.raises(RdusimError, match=r"lengths.prompt_tokens: a prompt has 128 .* reads prompts of 577"):
+        serve(tmp_path, text)
+    chunked = longer.replace("name: coe, batch: 4", "name: chunked")
+    with pytest.raises(RdusimError, match=r"scheduler.name: pieces of a prompt may be short"):
+        serve(tmp_path, chunked)
+
+
+def test_an_encoder_makes_no_tokens_to_serve(tmp_path: Path) -> None:
+    with pytest.raises(RdusimError, match=r"experts: bert-base is an encoder: it makes no tokens"):
+        serve(tmp_path, BASE.replace("{model: llama-2-7b, count", "{model: bert-base, count"))

@@ -64,3 +64,5 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
 ENCODERS: Final[Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
     {"bert": bert.positions, "vit": vit.positions}
 )
+# Families whose prompts are not of any length, and how many tokens they are at least.
+PROMPTS: Final[Mapping[str, Callable[[Settings], int]]] = MappingProxyType({"llava": llava.least_prompt})

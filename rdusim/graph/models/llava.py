@@ -54,6 +54,11 @@ def read(settings: Settings) -> Llava:
     )
 
 
+def least_prompt(settings: Settings) -> int:
+    """Tokens of an image and one of text."""
+    return read(settings).image_tokens + 1
+
+
 def build(settings: Settings, name: str, shape: RunShape) -> OperatorGraph:
     model = read(settings)
     settings.check()
