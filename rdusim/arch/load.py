@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from hashlib import sha256
 from os import sep
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,14 @@ def load_arch_with_origins(
         path: Origin(text=value.text, file=value.place.file, line=value.place.line, note=value.note)
         for path, value in leaves(table)
     }
+
+
+def arch_digest(name_or_path: str | Path) -> str:
+    """Of everything that a machine's files say, those that it extends included. Raises ArchError as reading does."""
+    path, shown = _locate(name_or_path)
+    table, problems, _ = _read_chain(path, shown, ())
+    said = [(name, value.text, value.kind, value.quoted) for name, value in leaves(table)]
+    return sha256(repr((said, [str(problem) for problem in problems])).encode()).hexdigest()
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

@@ -22,6 +22,7 @@ from rdusim.errors import ArchError, OptionError, Problem
 from rdusim.explore.model_keys import model_keys, model_value, with_model_value
 from rdusim.pipeline.request import RunRequest, value_problems
 from rdusim.sim.simulate import ENGINES
+from rdusim.units import Dimension, dimension_of
 
 Scalar = str | int | float | bool
 
@@ -50,6 +51,7 @@ class Axis:
     target: Target
     values: tuple[Value, ...]
     rate: bool = False
+    dimension: Dimension | None = None
 
 
 MODEL: Final = "model."  # paths of keys of config.json begin with it
@@ -58,13 +60,18 @@ _LISTS: Final = ("overrides", "compiled_overrides", "cut_after")  # options that
 
 def axis(request: RunRequest, path: str, texts: Sequence[str]) -> Axis:
     """The axis of a path from `request` on. Raises OptionError with everything that is wrong with path or values."""
-    path = path.strip()
-    name = path.replace("-", "_")
-    if name in _options():
-        return _option_axis(request, name, texts)
+    path = canonical(path)
+    if path in options():
+        return _option_axis(request, path, texts)
     if path.startswith(MODEL):
         return _model_axis(request, path, texts)
     return _machine_axis(request, path, texts)
+
+
+def canonical(path: str) -> str:
+    """The one spelling of a path: options may be written as on the command line, `--context-tokens`."""
+    name = path.strip().removeprefix("--").replace("-", "_")
+    return name if name in options() else path.strip()
 
 
 def with_value(request: RunRequest, axis: Axis, value: Value) -> RunRequest:
@@ -89,12 +96,27 @@ def at(request: RunRequest, point: Iterable[tuple[Axis, Value]]) -> RunRequest:
     return request
 
 
+def is_whole(request: RunRequest, path: str) -> bool:
+    """Whether values of a path are whole numbers of their unit: counts, sizes, cycles. Raises OptionError."""
+    path = canonical(path)
+    if (kind := options().get(path)) is not None:
+        return kind is int
+    if path.startswith(MODEL):
+        known = model_keys(request.model)
+        if (key := path.removeprefix(MODEL)) not in known:
+            raise OptionError(_unknown(request, path))
+        return isinstance(known[key], int)
+    if (leaf := leaf_of(path)) is None:
+        raise OptionError(_unknown(request, path))
+    return leaf.hint is int or dimension_of(leaf.hint) in ("size", "cycles")
+
+
 _ORDER: Final = {Target.OPTION: 0, Target.MODEL: 1, Target.MACHINE: 2}
 
 
 def paths(request: RunRequest) -> list[str]:
     """Everything that can be varied: options, fields of the machine, keys of the model."""
-    return [*_options(), *machine_values(request), *(f"{MODEL}{key}" for key in model_keys(request.model))]
+    return [*options(), *machine_values(request), *(f"{MODEL}{key}" for key in model_keys(request.model))]
 
 
 def machine_values(request: RunRequest) -> dict[str, str]:
@@ -104,7 +126,7 @@ def machine_values(request: RunRequest) -> dict[str, str]:
 
 
 @cache
-def _options() -> dict[str, type]:
+def options() -> dict[str, type]:
     """Options of a run that are single values, and the type of each."""
     hints = get_type_hints(RunRequest)
     return {
@@ -120,10 +142,10 @@ def _with_option(request: RunRequest, name: str, value: Scalar) -> RunRequest:
 
 
 def _option_axis(request: RunRequest, name: str, texts: Sequence[str]) -> Axis:
-    kind, problems, values = _options()[name], list[Problem](), list[Value]()
+    kind, problems, values = options()[name], list[Problem](), list[Value]()
     for text in texts:
         try:
-            values.append(Value(text=text, shown=_as(kind, text)))
+            values.append(Value(text=text.strip(), shown=_as(kind, text)))
         except ValueError:
             problems.append(Problem(field=name, message=f"{text!r} is not {_WANTED[kind]}"))
     for value in values:
@@ -168,7 +190,7 @@ def _model_axis(request: RunRequest, path: str, texts: Sequence[str]) -> Axis:
     values, problems = list[Value](), list[Problem]()
     for text in texts:
         try:
-            values.append(Value(text=text, shown=model_value(request.model, key, text)))
+            values.append(Value(text=text.strip(), shown=model_value(request.model, key, text)))
         except ValueError as error:
             problems.append(Problem(field=path, message=str(error)))
     if problems:
@@ -189,7 +211,13 @@ def _machine_axis(request: RunRequest, path: str, texts: Sequence[str]) -> Axis:
         values.append(Value(text=text.strip(), shown=value if isinstance(value, int | float) else text.strip()))
     if problems:
         raise OptionError(*problems)
-    return Axis(path=path, target=Target.MACHINE, values=tuple(values), rate=leaf.kind is FieldKind.RATE)
+    return Axis(
+        path=path,
+        target=Target.MACHINE,
+        values=tuple(values),
+        rate=leaf.kind is FieldKind.RATE,
+        dimension=dimension_of(leaf.hint),
+    )
 
 
 def _unnamed(request: RunRequest, path: str, text: str) -> list[Problem]:
@@ -204,6 +232,7 @@ def _unnamed(request: RunRequest, path: str, text: str) -> list[Problem]:
 def _unknown(request: RunRequest, path: str) -> Problem:
     known = paths(request)
     near = [each for each in known if each.endswith(f".{path}")][:3]
+    near = near or [each for each in known if f".{path}." in each][:3]
     near = near or get_close_matches(path, known, n=3, cutoff=0.5) or get_close_matches(path, known, n=1, cutoff=0.0)
     hint = f"did you mean {' or '.join(near)}?"
     return Problem(field=path, message="there is no such field, option or key to vary", hint=hint)

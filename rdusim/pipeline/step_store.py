@@ -33,7 +33,7 @@ class StepStore:
         known = model, repr(inputs)
         if known not in self._keys:
             path, _ = locate(model)
-            told = sha256(path.read_bytes()).hexdigest(), known[1], _code()
+            told = sha256(path.read_bytes()).hexdigest(), known[1], code_digest()
             self._keys[known] = sha256(repr(told).encode()).hexdigest()[:32]
         return self._keys[known]
 
@@ -80,11 +80,11 @@ def default_folder() -> Path | None:
 
 
 @cache
-def _code() -> str:
-    """Digest of the code that makes steps."""
+def code_digest() -> str:
+    """Digest of the code that seconds follow from."""
     package = Path(__file__).resolve().parents[1]
     digest = sha256()
-    for part in _CODE:
-        for file in sorted((package / part).rglob("*.py")):
-            digest.update(file.read_bytes())
+    files = [file for part in _CODE for file in sorted((package / part).rglob("*.py"))]
+    for file in (*files, *sorted(package.glob("*.py"))):
+        digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -1,0 +1,192 @@
+"""rdusim sweep: many runs as one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from rdusim.cli.options import run_options
+from rdusim.cli.output import check_writable, emit, emit_rich, write_file
+
+if TYPE_CHECKING:
+    from rdusim.explore.experiment import Experiment
+    from rdusim.explore.store import Store
+    from rdusim.explore.sweep import Counts
+    from rdusim.report.sweep import SweepResult
+
+_ENDINGS: Final = (".csv", ".parquet", ".json")
+
+
+@click.command("sweep")
+@run_options
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="PATH=VALUES",
+    help="An axis: a field of the machine (as --set), an option, or model.KEY; repeatable. VALUES: 1,2,4  "
+    "1..8:STEP  1..64*FACTOR  1..8@N  1..64@logN.",
+)
+@click.option("--zip", "zipped", multiple=True, metavar="PATH,PATH", help="Axes that go together; repeatable.")
+@click.option("--samples", type=int, metavar="N", help="Draw N points instead of all combinations.")
+@click.option("--sampling", metavar="lhs|random", help="How they are drawn.  [default: lhs, a Latin hypercube]")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of what is drawn.  [default: 0]")
+@click.option("--objective", multiple=True, metavar="METRIC[:min|max]", help="Name the best point; repeatable.")
+@click.option("--pareto", metavar="X,Y", help="Mark the points that no other beats in X and Y.")
+@click.option("--metrics", metavar="NAME,...", help="Columns of the table; * stands for anything.")
+@click.option("--remap", is_flag=True, help="Compile for every machine, also where only rates differ.")
+@click.option("--jobs", type=int, metavar="N", help="Processes here.  [default: one a core]")
+@click.option("--backend", default="loky", metavar="loky|dask|ray", show_default=True, help="Who computes.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask or Ray cluster that is there already.")
+@click.option("--store", type=click.Path(path_type=Path), metavar="FILE", help="Where results are kept.")
+@click.option("--no-store", is_flag=True, help="Keep nothing.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="The table: .csv, .parquet or .json by name."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/cli.md).")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="A picture of it.")
+@click.pass_context
+def command(context: click.Context, /, **values: Any) -> None:
+    """Run MODEL at every point of the axes, or what an EXPERIMENT.yaml asks.
+
+    Points that failed have their reason in the table and do not end the sweep. What was computed is kept: the same
+    sweep again is free, and an interrupted one goes on where it was.
+    """
+    from rdusim.explore.backends import Backend
+    from rdusim.explore.sweep import Counts, sweep
+    from rdusim.explore.tables import as_json as json_of
+    from rdusim.explore.tables import csv_text
+    from rdusim.report.export import json_text
+    from rdusim.report.sweep_plot import check_plottable, sweep_svg
+
+    output, plot = values["output"], values["plot"]
+    _check_files(output, plot, values["store"])
+    if plot is not None:
+        check_plottable()
+    backend = Backend(name=values["backend"], jobs=values["jobs"], scheduler=values["scheduler"])
+    experiment, store, counts = _experiment(context, values), _store(values), Counts()
+    try:
+        with _progress() as observe:
+            result = sweep(experiment, store=store, backend=backend, observe=observe, counts=counts)
+    except KeyboardInterrupt:
+        _say_kept(store, counts)
+        raise
+    finally:
+        store.close()
+    _say_done(result, counts)
+    if plot is not None:
+        write_file(plot, sweep_svg(result))
+    if values["as_json"] or (output is not None and output.suffix == ".json"):
+        emit(json_text(json_of(result)), output)
+    elif output is None:
+        from rdusim.report.render_sweep import print_sweep
+
+        emit_rich(lambda console: print_sweep(result, console), None)
+    elif output.suffix == ".parquet":
+        from rdusim.explore.tables import parquet_bytes
+
+        write_file(output, parquet_bytes(result))
+    else:
+        emit(csv_text(result), output)
+
+
+def _check_files(output: Path | None, plot: Path | None, store: Path | None) -> None:
+    """Before the work rather than after it."""
+    from rdusim.errors import OptionError, Problem
+
+    for path, flag in ((output, "--output"), (plot, "--plot"), (store, "--store")):
+        check_writable(path, flag)
+    if output is not None and output.suffix not in _ENDINGS:
+        message = f"{output.name} says not in which form"
+        raise OptionError(Problem(field="--output", message=message, hint=f"a name ending in {', '.join(_ENDINGS)}"))
+    if plot is not None and plot.suffix != ".svg":
+        raise OptionError(Problem(field="--plot", message=f"{plot.name} is no name of an SVG", hint="such as out.svg"))
+
+
+def _experiment(context: click.Context, values: dict[str, Any]) -> Experiment:
+    """What is asked: by the file, by options, or by a file with options over it."""
+    from rdusim.explore.axes import options
+    from rdusim.explore.experiment import Experiment, is_experiment, read_experiment, wanted_of
+    from rdusim.explore.space import LHS
+    from rdusim.pipeline import RunRequest
+
+    names = (*options(), "cut_after", "overrides")
+    run = {name: values[name] for name in names}
+    said = {name for name in run if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    model = values["model"]
+    if is_experiment(model):
+        asked = read_experiment(Path(model))
+        changes = {name: run[name] for name in said - {"model", "overrides", "cut_after"}}
+        request = replace(asked.request, **changes)
+        request = replace(request, overrides=(*request.overrides, *run["overrides"]), cut_after=run["cut_after"])
+    else:
+        request = RunRequest(**run)
+        asked = Experiment(request=request, title=model, wanted=())
+    wanted = [wanted_of(text) for text in values["vary"]]
+    again = {each.path for each in wanted}
+    return replace(
+        asked,
+        request=request,
+        wanted=(*(each for each in asked.wanted if each.path not in again), *wanted),
+        zipped=(*asked.zipped, *(tuple(_names(text)) for text in values["zipped"])),
+        samples=asked.samples if values["samples"] is None else values["samples"],
+        sampling=values["sampling"] or asked.sampling or LHS,
+        seed=asked.seed if values["seed"] is None else values["seed"],
+        objectives=values["objective"] or asked.objectives,
+        pareto=tuple(_names(values["pareto"])) or asked.pareto,
+        metrics=tuple(_names(values["metrics"])) or asked.metrics,
+        remap=values["remap"] or asked.remap,
+    )
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",")] if text else []
+
+
+def _store(values: dict[str, Any]) -> Store:
+    from rdusim.errors import OptionError, Problem
+    from rdusim.explore.store import Store, open_default
+
+    if values["no_store"]:
+        if values["store"] is not None:
+            raise OptionError(
+                Problem(field="--store", message="--no-store keeps nothing", hint="leave one of them out")
+            )
+        return Store(None)
+    return open_default() if values["store"] is None else Store(values["store"])
+
+
+def _say_kept(store: Store, counts: Counts) -> None:
+    done = counts.found + counts.computed
+    if store.path is not None and done:
+        message = f"{done:,} of {counts.points:,} points are kept in {store.path}: the same command goes on from there"
+        click.echo(message, err=True)
+
+
+def _say_done(result: SweepResult, counts: Counts) -> None:
+    failed = f", {result.failed:,} failed" if result.failed else ""
+    message = f"{len(result):,} points: {counts.computed:,} computed, {counts.found:,} known before{failed}"
+    click.echo(message, err=True)
+    if result.failed:
+        first = next(error for error in result.errors if error is not None)
+        click.echo(f"the first that failed: {first}", err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's stderr; silent in pipes and files."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("points", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

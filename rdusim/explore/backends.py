@@ -1,0 +1,206 @@
+"""Who runs the batches: this process, other processes here (loky), or an existing Dask or Ray cluster, by joblib."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from rdusim.errors import OptionError, Problem
+from rdusim.explore.store import Outcome
+from rdusim.explore.worker import run_batch
+from rdusim.pipeline.request import RunRequest
+from rdusim.pipeline.step_store import code_digest
+from rdusim.shipped import names
+
+LOKY: Final = "loky"
+_REACH: Final = 5.0  # seconds to wait for a cluster to answer
+_RESTARTS: Final = 3  # times that killed worker processes are replaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """`jobs`: processes here, None for one a core. `scheduler`: address of a cluster that is there already."""
+
+    name: str = LOKY
+    jobs: int | None = None
+    scheduler: str | None = None
+
+
+def check_backend(backend: Backend) -> None:
+    """Raises OptionError for what can be seen to be wrong before there is any work."""
+    problems = []
+    if backend.name not in BACKENDS:
+        hint = f"one of {', '.join(BACKENDS)}"
+        problems.append(Problem(field="--backend", message=f"unknown value {backend.name!r}", hint=hint))
+    elif backend.name == LOKY and backend.scheduler is not None:
+        hint = "--backend dask or --backend ray"
+        problems.append(Problem(field="--scheduler", message="loky runs here and needs no address", hint=hint))
+    elif backend.name != LOKY and backend.scheduler is None:
+        message = f"{backend.name} runs on a cluster that is there already: where?"
+        problems.append(Problem(field="--scheduler", message=message, hint=_ADDRESS[backend.name]))
+    if backend.jobs is not None and backend.jobs < 1:
+        problems.append(Problem(field="--jobs", message=f"{backend.jobs} is not a number of processes: at least 1"))
+    if problems:
+        raise OptionError(*problems)
+
+
+@contextmanager
+def open_backend(backend: Backend) -> Iterator[Pool]:
+    """Raises OptionError for a cluster that does not answer, or has another rdusim."""
+    check_backend(backend)
+    with BACKENDS[backend.name](backend) as pool:
+        yield pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """`jobs` at once. `settings`: of joblib's backend. `away`: workers have another working directory."""
+
+    jobs: int
+    settings: Mapping[str, Any]
+    away: bool = False
+
+    def run(
+        self, batches: Sequence[Sequence[int]], requests: Sequence[RunRequest], *, remap: bool, files: str
+    ) -> Iterator[tuple[Sequence[int], list[Outcome]]]:
+        """Batches of numbers of requests, with their outcomes, as they are done."""
+        if self.jobs == 1 and not self.away:
+            for batch in batches:
+                yield batch, run_batch([requests[number] for number in batch], remap=remap, files=files)
+            return
+        asked = [_absolute(request) for request in requests] if self.away else requests
+        left = dict(enumerate(batches))
+        for restart in range(_RESTARTS + 1):
+            try:
+                for number, outcomes in self._parallel(left, asked, remap, files):
+                    batch = left.pop(number)
+                    yield batch, [_relative(outcome) for outcome in outcomes] if self.away else outcomes
+                return
+            except Exception as error:
+                if restart == _RESTARTS or type(error).__name__ not in _KILLED:
+                    raise _lost(error) if type(error).__name__ in _KILLED else error from None
+
+    def _parallel(
+        self, batches: Mapping[int, Sequence[int]], requests: Sequence[RunRequest], remap: bool, files: str
+    ) -> Iterator[tuple[int, list[Outcome]]]:
+        from joblib import Parallel, delayed, parallel_config
+
+        work = [
+            delayed(_numbered)(number, [requests[each] for each in batch], remap, files)
+            for number, batch in batches.items()
+        ]
+        with parallel_config(**self.settings):
+            yield from Parallel(return_as="generator_unordered", batch_size=1)(work)
+
+
+def _numbered(number: int, requests: Sequence[RunRequest], remap: bool, files: str) -> tuple[int, list[Outcome]]:
+    return number, run_batch(requests, remap=remap, files=files)
+
+
+_KILLED: Final = ("TerminatedWorkerError", "BrokenProcessPool", "KilledWorker")
+
+
+def _lost(error: Exception) -> OptionError:
+    message = f"worker processes were killed again and again ({type(error).__name__})"
+    hint = "is there enough memory? --jobs with fewer processes; what was done is kept"
+    return OptionError(Problem(field="--jobs", message=message, hint=hint))
+
+
+_FILES: Final = ("model", "draft", "arch", "memory_hints")
+
+
+def _absolute(request: RunRequest) -> RunRequest:
+    """Files by whole paths: a worker elsewhere has another working directory. Names of shipped things are no paths."""
+    found: dict[str, Any] = {}
+    for name in _FILES:
+        path = getattr(request, name)
+        if path and path not in (*names("graphs"), *names("arch")) and os.path.lexists(path):
+            found[name] = str(Path(path).resolve())
+    return replace(request, **found)
+
+
+def _relative(outcome: Outcome) -> Outcome:
+    """The same message as here."""
+    return replace(outcome, error=outcome.error.replace(f"{Path.cwd()}{os.sep}", "")) if outcome.error else outcome
+
+
+@contextmanager
+def _loky(backend: Backend) -> Iterator[Pool]:
+    from joblib import cpu_count
+
+    jobs = backend.jobs or cpu_count()
+    yield Pool(jobs=jobs, settings={"backend": "loky", "n_jobs": jobs})
+
+
+@contextmanager
+def _dask(backend: Backend) -> Iterator[Pool]:
+    distributed = _needed("distributed", "dask")
+    import logging
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # a lost worker is no news: its batch runs elsewhere
+    try:
+        client = distributed.Client(backend.scheduler, timeout=_REACH, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+        raise _unreachable(backend, error) from None
+    with client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        if not workers:
+            raise OptionError(
+                Problem(field="--scheduler", message=f"{backend.scheduler} has no workers", hint="start some")
+            )
+        _same_code(client.run(code_digest), backend)
+        jobs = sum(worker["nthreads"] for worker in workers.values())
+        yield Pool(jobs=jobs, settings={"backend": "dask", "client": client, "n_jobs": jobs}, away=True)
+
+
+@contextmanager
+def _ray(backend: Backend) -> Iterator[Pool]:
+    ray = _needed("ray", "ray")
+    from ray.util.joblib import register_ray
+
+    try:
+        ray.init(address=backend.scheduler, logging_level="ERROR", log_to_driver=False)
+    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        raise _unreachable(backend, error) from None
+    try:
+        _same_code({"a worker": ray.get(ray.remote(code_digest).remote(), timeout=60.0)}, backend)
+        register_ray()
+        jobs = int(ray.cluster_resources().get("CPU", 1))
+        yield Pool(jobs=jobs, settings={"backend": "ray", "n_jobs": jobs}, away=True)
+    finally:
+        ray.shutdown()
+
+
+BACKENDS: Final[Mapping[str, Callable[[Backend], AbstractContextManager[Pool]]]] = {
+    LOKY: _loky,
+    "dask": _dask,
+    "ray": _ray,
+}
+_ADDRESS: Final = {"dask": "--scheduler tcp://HOST:8786", "ray": "--scheduler ray://HOST:10001"}
+
+
+def _needed(module: str, extra: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        message, hint = f"needs the package {module}", f"pip install 'rdusim[{extra}]'"
+        raise OptionError(Problem(field="--backend", message=message, hint=hint)) from None
+
+
+def _unreachable(backend: Backend, error: Exception) -> OptionError:
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    message = f"no {backend.name} cluster answers at {backend.scheduler}: {said}"
+    return OptionError(Problem(field="--scheduler", message=message, hint=_ADDRESS[backend.name]))
+
+
+def _same_code(digests: Mapping[str, str], backend: Backend) -> None:
+    """Other code gives other figures under the keys of this one."""
+    other = [name for name, digest in digests.items() if digest != code_digest()]
+    if other:
+        message = f"{len(other)} of {len(digests)} workers at {backend.scheduler} have another version of rdusim"
+        raise OptionError(Problem(field="--scheduler", message=message, hint=f"install this one there: {other[0]}"))

@@ -1,0 +1,54 @@
+"""The key of a point: a digest of all that its figures follow from, files and the simulator's code included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from pathlib import Path
+
+from rdusim import __version__
+from rdusim.arch.load import arch_digest
+from rdusim.errors import RdusimError
+from rdusim.graph.load import locate
+from rdusim.pipeline.request import RunRequest
+from rdusim.pipeline.step_store import code_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Keys of requests. Files are read once and taken not to change while it lives; so are their names."""
+
+    _files: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def key(self, request: RunRequest, *, remap: bool) -> str:
+        """Equal keys, equal figures: of the request with its files by content, where they lie makes no difference."""
+        said: list[object] = [__version__, code_digest()]
+        for each in fields(RunRequest):
+            value = getattr(request, each.name)
+            if each.name == "compiled_overrides" and (remap or value == request.overrides):
+                value = None  # the machine itself
+            elif each.name in ("model", "draft", "arch", "memory_hints") and value is not None:
+                value = self._digest(each.name, value)
+            said.append((each.name, value))
+        return sha256(repr(said).encode()).hexdigest()[:40]
+
+    @property
+    def files(self) -> str:
+        """A digest of all files that were met so far."""
+        return sha256(repr(sorted(self._files.items())).encode()).hexdigest()
+
+    def _digest(self, kind: str, name: str) -> str:
+        if (kind, name) not in self._files:
+            self._files[kind, name] = _content(kind, name)
+        return self._files[kind, name]
+
+
+def _content(kind: str, name: str) -> str:
+    """What a file is called in results, and what it says; of one that cannot be read, its name."""
+    try:
+        if kind == "arch":
+            return arch_digest(name)
+        path, called = (Path(name), "") if kind == "memory_hints" else locate(name)
+        return f"{called} {path.suffix} {sha256(path.read_bytes()).hexdigest()}"
+    except (RdusimError, OSError):
+        return name

@@ -1,0 +1,87 @@
+"""A sweep for people: how many points, the best and the front of them, and the first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+
+from rdusim.report.sweep import Scalar, SweepResult
+from rdusim.units import Dimension, Kind, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ROWS: Final = 20  # of a table without --output
+_COLUMNS: Final = ("latency.total_seconds", "throughput.tokens_per_second", "bound")
+
+# Endings of names of figures, and what they are quantities of.
+_KINDS: Final[tuple[tuple[str, Kind], ...]] = (
+    ("bytes_per_second", "bandwidth"),
+    ("flops_per_second", "flops"),
+    ("seconds", "time"),
+    ("bytes", "size"),
+    ("utilization", "share"),
+)
+
+
+def print_sweep(result: SweepResult, console: Console) -> None:
+    """A summary; tables are short, files have everything."""
+    names = [axis.path for axis in result.axes]
+    failed = f", {result.failed} failed" if result.failed else ""
+    console.print(f"{result.title}: {len(result):,} points over {', '.join(names)}{failed}")
+    goals = [best.goal.name for best in result.best]
+    goals += [goal.name for goal in result.front.goals] if result.front is not None else []
+    columns = list(dict.fromkeys((*names, *(goals or _COLUMNS))))
+    for best in result.best:
+        if best.point is None:
+            console.print(f"{best.goal.sense} {best.goal.name}: no point has it")
+        else:
+            where = ", ".join(f"{name}={result.texts[name][best.point]}" for name in names)
+            value = said(best.goal.name, result.column(best.goal.name)[best.point])
+            console.print(f"{best.goal.sense} {best.goal.name}: {value} at {where}")
+    if result.front is not None:
+        members = [number for number, member in enumerate(result.front.member) if member]
+        goals_said = ", ".join(f"{goal.name} ({goal.sense})" for goal in result.front.goals)
+        console.print(f"Pareto front of {goals_said}: {len(members)} points")
+        _print_rows(result, columns, members, console)
+    else:
+        _print_rows(result, columns, range(len(result)), console)
+
+
+def _print_rows(result: SweepResult, columns: Sequence[str], points: Sequence[int], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    errors = any(result.errors[point] for point in points[:_ROWS])
+    for name in (*columns, *(["error"] if errors else [])):
+        table.add_column(name, overflow="fold")
+    for point in points[:_ROWS]:
+        cells = [
+            result.texts[name][point] if name in result.texts else said(name, result.column(name)[point])
+            for name in columns
+        ]
+        table.add_row(*cells, *([result.errors[point] or ""] if errors else []))
+    console.print(table)
+    if len(points) > _ROWS:
+        console.print(f"... and {len(points) - _ROWS:,} more: --output FILE.csv has all of them")
+
+
+def said(name: str, value: Scalar | None) -> str:
+    """A figure in the unit that its name tells."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool | str):
+        return str(value).lower() if isinstance(value, bool) else value
+    kind = kind_of(name)
+    if kind is not None:
+        return show(value, kind)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def kind_of(name: str, dimension: Dimension | None = None) -> Kind | None:
+    """What a column is a quantity of: an axis by its dimension, a figure by its name."""
+    if dimension is not None:
+        return dimension
+    if name.startswith("breakdown_seconds."):
+        return "time"
+    return next((kind for end, kind in _KINDS if name.endswith(end)), None)
