@@ -50,6 +50,7 @@ _ENDINGS: Final = (".csv", ".parquet", ".json")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/cli.md).")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="A picture of it.")
+@click.option("--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to look at.")
 @click.pass_context
 def command(context: click.Context, /, **values: Any) -> None:
     """Run MODEL at every point of the axes, or what an EXPERIMENT.yaml asks.
@@ -64,8 +65,8 @@ def command(context: click.Context, /, **values: Any) -> None:
     from rdusim.report.export import json_text
     from rdusim.report.sweep_plot import check_plottable, sweep_svg
 
-    output, plot = values["output"], values["plot"]
-    _check_files(output, plot, values["store"])
+    output, plot, page = values["output"], values["plot"], values["page"]
+    _check_files(output, plot, values["store"], page)
     if plot is not None:
         check_plottable()
     backend = Backend(name=values["backend"], jobs=values["jobs"], scheduler=values["scheduler"])
@@ -81,6 +82,13 @@ def command(context: click.Context, /, **values: Any) -> None:
     _say_done(result, counts)
     if plot is not None:
         write_file(plot, sweep_svg(result))
+    if page is not None:
+        from rdusim.explore.experiment import words_of
+        from rdusim.pipeline.pictures import command_of
+        from rdusim.report.sweep_page import sweep_page
+
+        said = command_of("sweep", experiment.request, *words_of(experiment), "--report", page.name)
+        write_file(page, sweep_page(result, command=said).encode())
     if values["as_json"] or (output is not None and output.suffix == ".json"):
         emit(json_text(json_of(result)), output)
     elif output is None:
@@ -95,11 +103,11 @@ def command(context: click.Context, /, **values: Any) -> None:
         emit(csv_text(result), output)
 
 
-def _check_files(output: Path | None, plot: Path | None, store: Path | None) -> None:
+def _check_files(output: Path | None, plot: Path | None, store: Path | None, page: Path | None) -> None:
     """Before the work rather than after it."""
     from rdusim.errors import OptionError, Problem
 
-    for path, flag in ((output, "--output"), (plot, "--plot"), (store, "--store")):
+    for path, flag in ((output, "--output"), (plot, "--plot"), (store, "--store"), (page, "--report")):
         check_writable(path, flag)
     if output is not None and output.suffix not in _ENDINGS:
         message = f"{output.name} says not in which form"

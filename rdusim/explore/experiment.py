@@ -58,6 +58,19 @@ def wanted_of(text: str) -> Wanted:
     return Wanted(path=canonical(path), text=values.strip(), place=Problem(message="", file="--vary"))
 
 
+def words_of(experiment: Experiment) -> list[str]:
+    """What the command line says of a sweep beside its run."""
+    words = [word for each in experiment.wanted for word in ("--vary", f"{each.path}={each.text}")]
+    words += [word for group in experiment.zipped for word in ("--zip", ",".join(group))]
+    if experiment.samples is not None:
+        words += ["--samples", str(experiment.samples), "--sampling", experiment.sampling]
+        words += ["--seed", str(experiment.seed)]
+    words += [word for name in experiment.objectives for word in ("--objective", name)]
+    for flag, names in (("--pareto", experiment.pareto), ("--metrics", experiment.metrics)):
+        words += [flag, ",".join(names)] if names else []
+    return [*words, "--remap"] if experiment.remap else words
+
+
 def is_experiment(path: str) -> bool:
     """Whether a file is one: a YAML file whose schema says so."""
     if not path.endswith(_YAML) or not Path(path).is_file():
