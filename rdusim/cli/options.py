@@ -55,10 +55,10 @@ _OPTIONS: Final = (
     click.option(
         "--routing-skew", type=float, metavar="X", help="Zipf exponent of how popular experts are.  [default: 0]"
     ),
-    click.option("--fusion", default="fused", metavar="fused|unfused", show_default=True),
+    click.option("--fusion", default="fused", metavar="fused|modules|unfused", show_default=True),
     click.option("--cut-after", multiple=True, metavar="OPERATOR", help="End a section behind it; repeatable."),
     click.option(
-        "--orchestration", metavar="hardware|host", help="Who starts sections.  [default: hardware; unfused: host]"
+        "--orchestration", metavar="hardware|host", help="Who starts sections.  [default: hardware if fused, else host]"
     ),
     click.option(
         "--kernel-looping/--no-kernel-looping",

@@ -81,6 +81,14 @@ class GraphBuilder:
         self._part = ""
         self._repeats = 1
         self._filled: float | None = None
+        self._module = ""
+
+    @contextmanager
+    def module(self, name: str) -> Iterator[None]:
+        """Operators added inside are parts of one module or function of the model's code; the outermost counts."""
+        outer, self._module = self._module, self._module or self._named(name)
+        yield
+        self._module = outer
 
     @contextmanager
     def slots(self, filled: float) -> Iterator[None]:
@@ -176,6 +184,7 @@ class GraphBuilder:
                 outputs=tuple(Operand(tensor=value.tensor, dims=value.dims) for value in results),
                 attributes={**(attributes or {}), **({} if self._filled is None else {"filled": self._filled})},
                 parallel=parallel,
+                module=self._module,
             )
         )
         return results

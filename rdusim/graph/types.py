@@ -118,7 +118,8 @@ class Operator:
 
     `dims` is the iteration space: label -> extent. A label of no output is contracted (reduced).
     `parallel` lists labels that tensor parallelism may cut here, most significant first (heads, ffn, vocabulary):
-    empty means this operator starts no sharding, it only follows its inputs.
+    empty means this operator starts no sharding, it only follows its inputs. `module`: the module or function of the
+    model's code that it is part of, where that is more than one operator (a norm, scaled dot-product attention).
     """
 
     name: str
@@ -128,6 +129,12 @@ class Operator:
     outputs: tuple[Operand, ...]
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     parallel: tuple[str, ...] = ()
+    module: str = ""
+
+    @property
+    def call(self) -> str:
+        """The module or function that runs it: its own name, where it is one by itself."""
+        return self.module or self.name
 
 
 class BlockKind(StrEnum):

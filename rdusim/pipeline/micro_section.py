@@ -10,7 +10,7 @@ from rdusim.dtypes import DType
 from rdusim.graph.readers.document import Document, Node
 from rdusim.graph.types import Compute
 from rdusim.mapping.types import Placement, Site, SiteKind
-from rdusim.program.types import Buffer, MemoryStream, Parallelism, Program, Section, Stage, Stream
+from rdusim.program.types import Buffer, Fusion, MemoryStream, Parallelism, Program, Section, Stage, Stream
 from rdusim.timing.work import SimdWork, SystolicWork, Work
 from rdusim.units import Bytes
 
@@ -81,7 +81,7 @@ def _program(section: Section) -> Program:
         batch=1,
         tokens=1,
         flops=0.0,
-        fused=True,
+        fusion=Fusion.FUSED,
     )
 
 

@@ -505,7 +505,7 @@ def _draft_problems(request: RunRequest) -> Iterator[Problem]:
 
 def _orchestration_problems(request: RunRequest) -> Iterator[Problem]:
     by_host = request.orchestration == Orchestration.HOST.value
-    if request.kernel_looping and (by_host or (request.orchestration is None and request.fusion == Fusion.UNFUSED)):
+    if request.kernel_looping and (by_host or (request.orchestration is None and request.fusion != Fusion.FUSED)):
         message = "sections loop only when hardware starts them"
         yield Problem(field="--kernel-looping", message=message, hint="--orchestration hardware")
 

@@ -59,12 +59,14 @@ class Group:
         return (real or [self.operators[-1].name])[-1]
 
 
-def cluster(graph: OperatorGraph, names: Iterable[str], ends: frozenset[str] = frozenset()) -> tuple[Group, ...]:
+def cluster(
+    graph: OperatorGraph, names: Iterable[str], ends: frozenset[str] = frozenset(), *, by_module: bool = False
+) -> tuple[Group, ...]:
     """Stages of the operators `names` (in topological order), such that every edge goes to the same or a later stage.
 
-    The operators `ends` are the last of their stage.
+    The operators `ends` are the last of their stage. `by_module`: a stage computes for one module only.
     """
-    return _Clusters(graph, _in_order(graph, names), ends).run()
+    return _Clusters(graph, _in_order(graph, names), ends, by_module).run()
 
 
 def _in_order(graph: OperatorGraph, names: Iterable[str]) -> list[Operator]:
@@ -121,8 +123,8 @@ def _gathered(graph: OperatorGraph, operator: Operator, feeds: list[Feed]) -> li
 
 
 class _Clusters:
-    def __init__(self, graph: OperatorGraph, operators: list[Operator], ends: frozenset[str]) -> None:
-        self.ends = ends
+    def __init__(self, graph: OperatorGraph, operators: list[Operator], ends: frozenset[str], by_module: bool) -> None:
+        self.ends, self.by_module = ends, by_module
         self.graph = graph
         self.operators = operators
         self.here = {operator.name for operator in operators}
@@ -193,6 +195,8 @@ class _Clusters:
     def _continues(self, operator: Operator, latest: int) -> bool:
         """A chain goes on while its input comes straight from it, vector by vector."""
         if self.compute[latest] is not Compute.SIMD or latest in self.closed:
+            return False
+        if self.by_module and self.members[latest][-1].call != operator.call:
             return False
         direct = [
             operand.tensor

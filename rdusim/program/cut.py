@@ -216,7 +216,9 @@ class Walk:
         targets = [f"{source}.{self._named('reduced')}" for source in sources]
         after = self._scattered(made[-1], participants)
         kind = "reduce_scatter" if after else "all_reduce"
-        self._collective(kind, sources, targets, made, how, participants=participants, apart=apart, after=after)
+        self._collective(
+            kind, sources, targets, made, how, participants=participants, apart=apart, after=after, module=made[-1].call
+        )
         self.renamed |= dict(zip(sources, targets, strict=True))
         self.renamed |= {tensor: self.renamed[now] for tensor, now in self.renamed.items() if now in self.renamed}
 
@@ -251,11 +253,12 @@ class Walk:
         participants: int = 0,
         apart: int = 1,
         after: tuple[int, ...] = (),
+        module: str = "",
     ) -> None:
         """Tensors of one shape that travel together: `sources` on every socket become `targets` on all.
 
-        `after`: ways that each axis is cut then, if not as before. The cache keeps a socket's own entries; other roles
-        pass on to what all sockets then have.
+        `after`: ways that each axis is cut then, if not as before. `module`: whose result they are a part of. The cache
+        keeps a socket's own entries; other roles pass on to what all sockets then have.
         """
         tensor, cut = self.tensors[sources[0]], self.axes[sources[0]]
         labels = tuple(f"a{axis}" for axis in range(len(tensor.shape)))
@@ -289,5 +292,6 @@ class Walk:
                 inputs=tuple(Operand(tensor=source, dims=labels) for source in sources),
                 outputs=tuple(Operand(tensor=target, dims=labels) for target in targets),
                 attributes=attributes,
+                module=module,
             )
         )

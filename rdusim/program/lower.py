@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import pairwise
 
 from rdusim.arch.types import Arch
 from rdusim.errors import LowerError, OptionError
-from rdusim.graph.ops import filled, flops
-from rdusim.graph.types import Block, Operator, OperatorGraph
+from rdusim.graph.ops import SPECS, filled, flops
+from rdusim.graph.types import Block, Compute, Operator, OperatorGraph
 from rdusim.program.budget import Budget, budget_of
 from rdusim.program.build import build
 from rdusim.program.cluster import alone, cluster
@@ -48,14 +49,14 @@ def lower_local(
 ) -> Program:
     """Lower what one socket runs, collectives included. `model`: arithmetic operations, of all sockets together."""
     budget = budget_of(arch, resident_bytes(local))
-    fused = options.fusion is Fusion.FUSED
-    launch = _launch_cost(arch, by_host=not fused)
+    fusion = options.fusion
+    launch = _launch_cost(arch, by_host=fusion is not Fusion.FUSED)
     barriers = _barriers(local, options.cut_after)
     sections: list[Section] = []
     blocks: list[Block] = []
     order: list[tuple[tuple[int, ...], int]] = []
     for block in local.blocks:
-        made = _sections(local, block, budget, launch, barriers, fused, options.least_tiles)
+        made = _sections(local, block, budget, launch, barriers, fusion, options.least_tiles)
         order.append((tuple(range(len(sections), len(sections) + len(made))), block.repeats))
         sections.extend(made)
         blocks.extend([block] * len(made))
@@ -68,7 +69,7 @@ def lower_local(
         batch=local.batch,
         tokens=local.tokens,
         flops=model,
-        fused=fused,
+        fusion=fusion,
     )
 
 
@@ -108,26 +109,39 @@ def _sections(
     budget: Budget,
     launch: LaunchCost,
     barriers: frozenset[str],
-    fused: bool,
+    fusion: Fusion,
     least_tiles: int,
 ) -> list[Section]:
-    groups = cluster(graph, block.operators, barriers) if fused else alone(graph, block.operators)
+    """The kernels of a block."""
+    unfused, by_module = fusion is Fusion.UNFUSED, fusion is Fusion.MODULES
+    if by_module:
+        barriers |= _module_ends(graph, block)
+    operators = block.operators
+    groups = alone(graph, operators) if unfused else cluster(graph, operators, barriers, by_module=by_module)
     flows = find_flows(graph, [graph.by_name[name] for name in block.operators])
     found = sketch(graph, block, groups, flows, least_tiles)
-    if fused:
+    if unfused:
+        plans = tuple(_kernel(found, group.index, budget) for group in groups)
+    else:
         ends = frozenset(group.index + 1 for group in groups if barriers & {op.name for op in group.operators})
         plans = fuse(found, budget, launch, ends)
-    else:
-        plans = tuple(_kernel(found, group.index, budget) for group in groups)
-    keeps_program = fused and block.repeats > 1 and len(plans) == 1
+    keeps_program = not unfused and block.repeats > 1 and len(plans) == 1
     made = []
     for number, chosen in enumerate(plans):
         whole = len(plans) == 1
-        name = block.name if whole else f"{block.name}.{number}" if fused else groups[chosen.run.first].name
+        name = block.name if whole else groups[chosen.run.first].name if unfused else f"{block.name}.{number}"
         share = 1.0 if keeps_program else _share(found, chosen, budget, launch)
         narrowed = plan(found, chosen.run.first, chosen.run.end, chosen.run.cut, budget, share)
         made.append(build((narrowed or chosen).run, name, budget, share))
     return made
+
+
+def _module_ends(graph: OperatorGraph, block: Block) -> frozenset[str]:
+    """The last operator of each module that computes: what only moves goes with whoever reads it."""
+    works = [
+        graph.by_name[name] for name in block.operators if SPECS[graph.by_name[name].kind].compute is not Compute.MOVE
+    ]
+    return frozenset(one.name for one, after in pairwise(works) if one.call != after.call)
 
 
 def _kernel(found: Sketch, group: int, budget: Budget) -> Plan:

@@ -102,6 +102,7 @@ class _Merge:
             inputs=(Operand(tensor=partial, dims=labels),),
             outputs=(Operand(tensor=out.tensor, dims=labels),),
             attributes=reduction.attributes,
+            module=operator.call,
         )
         self._made[operator.name] = [added, reduced]
         self._reduction[out.tensor] = reduced

@@ -208,6 +208,18 @@ class Parallelism:
         raise KeyError(axis)
 
 
+class Fusion(StrEnum):
+    """FUSED: sections by search. UNFUSED: one kernel per operator, inputs and results through memory.
+
+    MODULES: one kernel per module or function of the model's code (a norm, a linear layer, scaled dot-product
+    attention), fused inside: the coarser baseline of a framework that has such kernels.
+    """
+
+    FUSED = "fused"
+    MODULES = "modules"
+    UNFUSED = "unfused"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """Sections in the order they run, grouped as `order` says.
@@ -225,18 +237,11 @@ class Program:
     batch: int
     tokens: int
     flops: float
-    fused: bool
+    fusion: Fusion
 
     @property
     def kernel_launches(self) -> int:
         return sum(section.repeats for section in self.sections)
-
-
-class Fusion(StrEnum):
-    """FUSED: sections by search. UNFUSED: one kernel per operator, inputs and results through memory."""
-
-    FUSED = "fused"
-    UNFUSED = "unfused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ def known_setting(trace: Trace, mapping: Mapping, graph: OperatorGraph, arch: Ar
         engine=trace.engine,
         dtype=main_dtype(graph),
         parallelism={"tp": ways.tp, "pp": ways.pp, "ep": ways.ep, "dp": ways.dp, "sp": ways.sp},
-        fusion="fused" if mapping.program.fused else "unfused",
+        fusion=mapping.program.fusion.value,
         orchestration=mapping.launches[0].orchestration.value if mapping.launches else None,
         kernel_looping=any(launch.prefetch for launch in mapping.launches),
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rdusim.arch.load import load_arch
 from rdusim.arch.types import Arch
 from rdusim.graph.types import Compute
-from rdusim.program.types import Buffer, MemoryStream, Parallelism, Program, Section, Stage, Stream
+from rdusim.program.types import Buffer, Fusion, MemoryStream, Parallelism, Program, Section, Stage, Stream
 from rdusim.units import Bytes
 
 toy = cache(lambda: load_arch("toy"))
@@ -119,7 +119,7 @@ def program(
         batch=1,
         tokens=1,
         flops=1.0,
-        fused=True,
+        fusion=Fusion.FUSED,
     )
 
 

@@ -35,6 +35,7 @@ GOLDEN = Path(__file__).with_name("toy_mlp_lower.txt")
 DECODE = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=4096)
 PREFILL = RunShape(phase=Phase.PREFILL, batch=1, query_tokens=4096, context_tokens=4096)
 UNFUSED = LowerOptions(fusion=Fusion.UNFUSED)
+MODULES = LowerOptions(fusion=Fusion.MODULES)
 
 
 @cache
@@ -188,6 +189,36 @@ def test_monarch_is_one_section_fused_and_four_unfused() -> None:
     assert [section.stages[0].operators for section in unfused.sections] == [
         ("gemm0",), ("mul",), ("transpose",), ("gemm1",),
     ]  # fmt: skip
+
+
+LAYER = ("input_norm", "attention.rotary", "attention.attend", "post_attention_norm")  # of more than one operator each
+
+
+@pytest.mark.parametrize("shape", [DECODE, PREFILL], ids=["decode", "prefill"])
+def test_a_kernel_a_module_never_spans_two_modules(shape: RunShape) -> None:
+    local = shard(graph("llama-2-7b", shape), 8)
+    sections = lowered("llama-2-7b", shape, MODULES).sections
+    calls = []
+    for section in sections:
+        members = [local.by_name[name] for stage in section.stages for name in stage.operators]
+        found = {operator.call for operator in members if SPECS[operator.kind].compute is not Compute.MOVE}
+        assert len(found) <= 1, section.name
+        calls += [call.removeprefix("decoder/") for call in found if call.startswith("decoder/")]
+    assert set(LAYER) <= set(calls)
+    assert calls.count("attention.attend") == 1  # scores, mask, softmax and mix are one kernel
+
+
+def test_a_sum_over_sockets_is_part_of_the_layer_that_it_completes() -> None:
+    sections = lowered("llama-2-7b", PREFILL, MODULES).sections
+    (down,) = (section for section in sections if any("down_proj" in stage.name for stage in section.stages))
+    assert [stage.compute for stage in down.stages] == [Compute.SYSTOLIC, Compute.COLLECTIVE]
+
+
+@pytest.mark.parametrize("name", ["llama-2-7b", "bloom-176b", "deepseek-v3", "falcon-40b"])
+def test_modules_are_between_operators_and_what_the_search_finds(name: str) -> None:
+    counts = [lowered(name, DECODE, options).kernel_launches for options in (LowerOptions(), MODULES, UNFUSED)]
+    assert counts == sorted(counts)
+    assert len(set(counts)) == 3
 
 
 def test_a_section_ends_where_the_user_says() -> None:

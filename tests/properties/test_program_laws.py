@@ -221,7 +221,7 @@ def test_fusing_loads_and_stores_no_more_than_one_kernel_per_operator(graph: Ope
     def traffic(program: Program) -> int:
         return sum(buffer.transfer_bytes for buffer in program.buffers)
 
-    fused, unfused = (lower(graph, arch, options) for options in FUSIONS)
+    fused, unfused = (lower(graph, arch, LowerOptions(fusion=fusion)) for fusion in (Fusion.FUSED, Fusion.UNFUSED))
     again = any(load.tile_bytes > load.prefetch for section in fused.sections for load in section.loads)
     parts = sum(
         stream.tiles * section.repeats for section in fused.sections for stream in (*section.loads, *section.stores)

@@ -29,6 +29,7 @@ from rdusim.mapping.types import (
 from rdusim.program.types import (
     Buffer,
     CollectiveWork,
+    Fusion,
     MemoryStream,
     Parallelism,
     Program,
@@ -141,7 +142,7 @@ def program() -> Program:
         batch=2,
         tokens=2,
         flops=1e7,
-        fused=True,
+        fusion=Fusion.FUSED,
     )
 
 

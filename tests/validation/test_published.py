@@ -109,10 +109,25 @@ def test_a_case_asks_for_what_its_target_was_measured_at(row: Row) -> None:
     assert target.input_tokens is None or target.input_tokens in (case.input_tokens, case.context_tokens)
 
 
-def test_the_baseline_of_a_speedup_is_unfused_and_started_by_the_host() -> None:
+def test_the_baseline_of_a_speedup_is_a_kernel_an_operator_or_a_module_started_by_the_host() -> None:
+    baselines = [row.against for row in select(ROWS, ["fusion"]) if row.against is not None]
+    assert {case.fusion for case in baselines} == {"unfused", "modules"}
     for row in select(ROWS, ["fusion"]):
         assert row.case is not None
-        assert row.against == replace(row.case, fusion="unfused", orchestration="host")
+        assert row.against is not None
+        assert row.against == replace(row.case, fusion=row.against.fusion, orchestration="host")
+
+
+def test_speedups_and_kernel_ratios_of_a_benchmark_are_of_the_same_runs() -> None:
+    def runs(name: str) -> set[tuple[str, str | None, int | None, str]]:
+        rows = [row for row in select(ROWS, [name]) if row.main]
+        return {
+            (row.case.model, row.case.phase, row.case.batch, row.against.fusion)
+            for row in rows
+            if row.case and row.against
+        }
+
+    assert runs("fusion") == runs("kernels")
 
 
 def test_a_case_has_options_that_a_run_knows() -> None:

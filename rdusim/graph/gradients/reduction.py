@@ -38,7 +38,9 @@ def _layer_norm(step: Step) -> None:
         outputs = [(step.input(index).dims, step.dtype(index)) for index in range(1, len(operator.inputs))]
         name = f"{operator.name.partition('/')[2]}.layer_norm_weight_backward"
         inputs = [step.gradient, step.input(0)]
-        made = step.tape.emit("layer_norm_weight_backward", name, inputs, outputs, operator.dims, attributes)
+        made = step.tape.emit(
+            "layer_norm_weight_backward", name, inputs, outputs, operator.dims, attributes, module=step.module
+        )
         for index, gradient in enumerate(made, 1):
             step.give(index, gradient)
 

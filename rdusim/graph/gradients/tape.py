@@ -42,6 +42,7 @@ class Tape:
         extents: Mapping[str, int],
         attributes: Mapping[str, Scalar] | None = None,
         parallel: tuple[str, ...] = (),
+        module: str = "",
     ) -> tuple[Operand, ...]:
         """Add an operator whose results have these labels and formats; they are called like it."""
         base = name = f"{self.block}/{name}"
@@ -64,6 +65,7 @@ class Tape:
                 outputs=tuple(made),
                 attributes=attributes or {},
                 parallel=parallel,
+                module=module,
             )
         )
         return tuple(made)
@@ -71,14 +73,14 @@ class Tape:
     def _fixed(self, tensor: str) -> bool:
         return self.tensors[tensor].role in FIXED
 
-    def add(self, tensor: str, gradient: str, dims: tuple[str, ...], name: str) -> None:
+    def add(self, tensor: str, gradient: str, dims: tuple[str, ...], name: str, module: str) -> None:
         """One more contribution to the gradient of a tensor."""
         if (known := self.gradients.get(tensor)) is None:
             self.gradients[tensor] = gradient
             return
         extents = dict(zip(dims, self.tensors[tensor].shape, strict=True))
         both = [Operand(tensor=known, dims=dims), Operand(tensor=gradient, dims=dims)]
-        (total,) = self.emit("add", name, both, [(dims, self.tensors[tensor].dtype)], extents)
+        (total,) = self.emit("add", name, both, [(dims, self.tensors[tensor].dtype)], extents, module=module)
         self.gradients[tensor] = total.tensor
 
 
@@ -91,6 +93,12 @@ class Step:
             tensor=tape.gradients[operator.outputs[0].tensor], dims=operator.outputs[0].dims
         )  # of the first result
         self._name = operator.name.partition("/")[2]
+
+    @property
+    def module(self) -> str:
+        """The way back through the module that the operator is part of."""
+        name = self.operator.module.partition("/")[2]
+        return f"{self.tape.block}/{name}.backward" if name else ""
 
     @property
     def output(self) -> Operand:
@@ -123,7 +131,9 @@ class Step:
         dims = inputs[0].dims if out is None else out
         dtype = self.tape.tensors[inputs[0].tensor].dtype if dtype is None else dtype
         name = f"{self._name}.{name or kind}"
-        return self.tape.emit(kind, name, inputs, [(dims, dtype)], self.operator.dims, attributes, parallel)[0]
+        return self.tape.emit(
+            kind, name, inputs, [(dims, dtype)], self.operator.dims, attributes, parallel, self.module
+        )[0]
 
     def scaled(self, x: Operand, scalar: float, kind: str = "mul") -> Operand:
         """x times (or, for `div`, over) a number; x itself where that changes nothing."""
@@ -139,7 +149,7 @@ class Step:
             gradient = self.op("transpose", [gradient], wanted.dims)
         if self.tape.tensors[gradient.tensor].dtype != dtype:
             gradient = self.op("cast", [gradient], dtype=dtype, attributes={"to": dtype})
-        self.tape.add(wanted.tensor, gradient.tensor, wanted.dims, f"{self._name}.add_gradients")
+        self.tape.add(wanted.tensor, gradient.tensor, wanted.dims, f"{self._name}.add_gradients", self.module)
 
     def each(self, gradient: Callable[[int], Operand]) -> None:
         """`give` for every operand whose gradient is asked for."""

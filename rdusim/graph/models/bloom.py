@@ -96,25 +96,27 @@ def _attention(b: GraphBuilder, model: Bloom, x: Value, keys: Keys) -> Value:
     k = parts.heads_first(b, "attention.k", k, "b g s d", parts.entry_role(b.shape))
     v = parts.heads_first(b, "attention.v", v, "b g s d", parts.entry_role(b.shape))
     k, v = parts.cached(b, "attention.k", k, keys), parts.cached(b, "attention.v", v, keys)
-    alibi = b.constant("attention.alibi", "g c", b.dtype)
-    scaled = keys.attributes | {"beta": 1.0, "alpha": (model.hidden // model.heads) ** -0.5}
-    scores = b.op("baddbmm", "attention.scores", [alibi, q, k], "b g s c", dtype=b.dtype, attributes=scaled)
-    mask = b.constant("attention.mask", "s c", "bool")
-    scores = b.op("masked_fill", "attention.masked_fill", [scores, mask], attributes={"scalar": parts.HIDDEN})
-    probabilities = parts.softmax(b, scores, upcast=True)
-    mixed = b.op("matmul", "attention.mix", [probabilities, v], "b g s d", attributes=keys.attributes)
-    mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")
+    with b.module("attention.attend"):
+        alibi = b.constant("attention.alibi", "g c", b.dtype)
+        scaled = keys.attributes | {"beta": 1.0, "alpha": (model.hidden // model.heads) ** -0.5}
+        scores = b.op("baddbmm", "attention.scores", [alibi, q, k], "b g s c", dtype=b.dtype, attributes=scaled)
+        mask = b.constant("attention.mask", "s c", "bool")
+        scores = b.op("masked_fill", "attention.masked_fill", [scores, mask], attributes={"scalar": parts.HIDDEN})
+        probabilities = parts.softmax(b, scores, upcast=True)
+        mixed = b.op("matmul", "attention.mix", [probabilities, v], "b g s d", attributes=keys.attributes)
+        mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")
     return b.linear("attention.dense", mixed, "g d k", "b s k", bias="k", partial=True)
 
 
 def _gelu(b: GraphBuilder, name: str, x: Value) -> Value:
     """x * 0.5 * (1 + tanh(0.79788456 x (1 + 0.044715 x x))), bloom_gelu_forward."""
-    half = b.op("mul", f"{name}.half", [x], attributes={"scalar": 0.5})
-    outer = b.op("mul", f"{name}.outer", [x], attributes={"scalar": 0.79788456})
-    inner = b.op("mul", f"{name}.inner", [x], attributes={"scalar": 0.044715})
-    inner = b.op("mul", f"{name}.square", [inner, x])
-    inner = b.op("add", f"{name}.inner_one", [inner], attributes={"scalar": 1.0})
-    outer = b.op("mul", f"{name}.argument", [outer, inner])
-    outer = b.op("tanh", f"{name}.tanh", [outer])
-    outer = b.op("add", f"{name}.one", [outer], attributes={"scalar": 1.0})
-    return b.op("mul", f"{name}.mul", [half, outer])
+    with b.module(name):
+        half = b.op("mul", f"{name}.half", [x], attributes={"scalar": 0.5})
+        outer = b.op("mul", f"{name}.outer", [x], attributes={"scalar": 0.79788456})
+        inner = b.op("mul", f"{name}.inner", [x], attributes={"scalar": 0.044715})
+        inner = b.op("mul", f"{name}.square", [inner, x])
+        inner = b.op("add", f"{name}.inner_one", [inner], attributes={"scalar": 1.0})
+        outer = b.op("mul", f"{name}.argument", [outer, inner])
+        outer = b.op("tanh", f"{name}.tanh", [outer])
+        outer = b.op("add", f"{name}.one", [outer], attributes={"scalar": 1.0})
+        return b.op("mul", f"{name}.mul", [half, outer])

@@ -84,15 +84,16 @@ def attention(b: GraphBuilder, encoder: Encoder, x: Value, mask: Value | None = 
     q, k, v = (
         parts.heads_first(b, f"attention.{kind}", each, "b g s d") for kind, each in zip("qkv", (q, k, v), strict=True)
     )
-    k = parts.transposed(b, "attention.k_transpose", k.labelled("b g c d"))
-    scores = b.op("matmul", "attention.scores", [q, k], "b g s c")
-    if not encoder.scaled_queries:
-        scores = b.op("div", "attention.scale", [scores], attributes={"scalar": scale})
-    if mask is not None:
-        scores = b.op("add", "attention.add_mask", [scores, mask])
-    shares = parts.softmax(b, scores, upcast=False)
-    mixed = b.op("matmul", "attention.mix", [shares, v.labelled("b g c d")], "b g s d")
-    mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")
+    with b.module("attention.attend"):
+        k = parts.transposed(b, "attention.k_transpose", k.labelled("b g c d"))
+        scores = b.op("matmul", "attention.scores", [q, k], "b g s c")
+        if not encoder.scaled_queries:
+            scores = b.op("div", "attention.scale", [scores], attributes={"scalar": scale})
+        if mask is not None:
+            scores = b.op("add", "attention.add_mask", [scores, mask])
+        shares = parts.softmax(b, scores, upcast=False)
+        mixed = b.op("matmul", "attention.mix", [shares, v.labelled("b g c d")], "b g s d")
+        mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")
     return b.linear("attention.out_proj", mixed, "g d k", "b s k", bias="k", partial=True)
 
 

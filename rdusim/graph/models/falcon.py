@@ -142,17 +142,22 @@ def _attention(b: GraphBuilder, model: Falcon, x: Value, positions: Value | None
     v = parts.heads_first(b, "attention.v", v, "b g s d", entry)
     if positions is not None:
         tables = parts.rotary_tables(b, positions)
-        q = parts.rotate(b, "attention.q_rotary", q, tables)
-        k = parts.rotate(b, "attention.k_rotary", k, tables, entry)
+        with b.module("attention.rotary"):
+            q = parts.rotate(b, "attention.q_rotary", q, tables)
+            k = parts.rotate(b, "attention.k_rotary", k, tables, entry)
     k, v = parts.cached(b, "attention.k", k, keys), parts.cached(b, "attention.v", v, keys)
-    k, v = parts.repeat_kv(b, "attention.k_repeat", k, repeats), parts.repeat_kv(b, "attention.v_repeat", v, repeats)
-    k = parts.transposed(b, "attention.k_transpose", k)
-    scores = b.op("matmul", "attention.scores", [q, k], "b g r s c", attributes=keys.attributes)
-    scores = _scaled(b, model, scores)
-    mask = b.constant("attention.mask", "s m", b.dtype)
-    mask = b.op("slice", "attention.mask_slice", [mask], "s c", attributes={"axis": "m", "start": 0})
-    scores = b.op("add", "attention.add_mask", [scores, mask])
-    mixed = parts.weighted_values(b, parts.softmax(b, scores, upcast=False), v, keys)
+    with b.module("attention.attend"):
+        k, v = (
+            parts.repeat_kv(b, "attention.k_repeat", k, repeats),
+            parts.repeat_kv(b, "attention.v_repeat", v, repeats),
+        )
+        k = parts.transposed(b, "attention.k_transpose", k)
+        scores = b.op("matmul", "attention.scores", [q, k], "b g r s c", attributes=keys.attributes)
+        scores = _scaled(b, model, scores)
+        mask = b.constant("attention.mask", "s m", b.dtype)
+        mask = b.op("slice", "attention.mask_slice", [mask], "s c", attributes={"axis": "m", "start": 0})
+        scores = b.op("add", "attention.add_mask", [scores, mask])
+        mixed = parts.weighted_values(b, parts.softmax(b, scores, upcast=False), v, keys)
     return b.linear("attention.dense", mixed, "g r d k", "b s k", bias="k" if model.bias else None, partial=True)
 
 

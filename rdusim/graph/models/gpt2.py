@@ -97,15 +97,20 @@ def _attention(b: GraphBuilder, model: Gpt2, x: Value, keys: Keys) -> Value:
     k = parts.heads_first(b, "attention.k", k, "b g s d", parts.entry_role(b.shape))
     v = parts.heads_first(b, "attention.v", v, "b g s d", parts.entry_role(b.shape))
     k, v = parts.cached(b, "attention.k", k, keys), parts.cached(b, "attention.v", v, keys)
-    k = parts.transposed(b, "attention.k_transpose", k)
-    scores = b.op("matmul", "attention.scores", [q, k], "b g s c", attributes=keys.attributes)
-    scores = b.op("div", "attention.scale", [scores], attributes={"scalar": (model.hidden // model.heads) ** 0.5})
-    mask = parts.mask_slice(b, "attention.bias", "bool")
-    scores = b.op(
-        "where", "attention.where", [mask, scores], "b g s c", dtype=b.dtype, attributes={"scalar": parts.HIDDEN}
-    )
-    mixed = b.op(
-        "matmul", "attention.mix", [parts.softmax(b, scores, upcast=False), v], "b g s d", attributes=keys.attributes
-    )
-    mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")
+    with b.module("attention.attend"):
+        k = parts.transposed(b, "attention.k_transpose", k)
+        scores = b.op("matmul", "attention.scores", [q, k], "b g s c", attributes=keys.attributes)
+        scores = b.op("div", "attention.scale", [scores], attributes={"scalar": (model.hidden // model.heads) ** 0.5})
+        mask = parts.mask_slice(b, "attention.bias", "bool")
+        scores = b.op(
+            "where", "attention.where", [mask, scores], "b g s c", dtype=b.dtype, attributes={"scalar": parts.HIDDEN}
+        )
+        mixed = b.op(
+            "matmul",
+            "attention.mix",
+            [parts.softmax(b, scores, upcast=False), v],
+            "b g s d",
+            attributes=keys.attributes,
+        )
+        mixed = b.op("transpose", "attention.merge_heads", [mixed], "b s g d")
     return b.linear("attention.c_proj", mixed, "g d k", "b s k", bias="k", partial=True, sparsity=sparse)

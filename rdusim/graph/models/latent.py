@@ -120,10 +120,11 @@ def _absorbed(b: GraphBuilder, latent: Latent, query: Pair, key: Pair, keys: Key
     """Scores and mix over latents, which all heads share."""
     (nope, turned), (compressed, rope), attributes = query, key, keys.attributes
     low = b.linear("attention.kv_b_key", nope, "z g nope", "b s g z", parallel=("g",))
-    scores = b.op("matmul", "attention.scores_nope", [low, compressed], "b s g c", attributes=attributes)
-    placed = b.op("matmul", "attention.scores_rope", [turned, rope], "b s g c", attributes=attributes)
-    shares = _shares(b, latent, b.op("add", "attention.scores", [scores, placed]))
-    mixed = b.op("matmul", "attention.mix", [shares, compressed], "b s g z", attributes=attributes)
+    with b.module("attention.attend"):
+        scores = b.op("matmul", "attention.scores_nope", [low, compressed], "b s g c", attributes=attributes)
+        placed = b.op("matmul", "attention.scores_rope", [turned, rope], "b s g c", attributes=attributes)
+        shares = _shares(b, latent, b.op("add", "attention.scores", [scores, placed]))
+        mixed = b.op("matmul", "attention.mix", [shares, compressed], "b s g z", attributes=attributes)
     return b.linear("attention.kv_b_value", mixed, "z g value", "b s g value", parallel=("g",))
 
 
@@ -132,11 +133,12 @@ def _decompressed(b: GraphBuilder, latent: Latent, query: Pair, key: Pair, keys:
     (nope, turned), (compressed, rope), attributes = query, key, keys.attributes
     k = b.linear("attention.kv_b_key", compressed, "z g nope", "b c g nope", parallel=("g",))
     v = b.linear("attention.kv_b_value", compressed, "z g value", "b c g value", parallel=("g",))
-    spread = b.op("expand", "attention.k_rope_heads", [rope], "b c g d")
-    k = b.op("cat", "attention.k_cat", [k, spread], "b c g full", attributes={"concat": "full"})
-    q = b.op("cat", "attention.q_cat", [nope, turned], "b s g full", attributes={"concat": "full"})
-    scores = b.op("matmul", "attention.scores", [q, k], "b s g c", attributes=attributes)
-    return b.op("matmul", "attention.mix", [_shares(b, latent, scores), v], "b s g value", attributes=attributes)
+    with b.module("attention.attend"):
+        spread = b.op("expand", "attention.k_rope_heads", [rope], "b c g d")
+        k = b.op("cat", "attention.k_cat", [k, spread], "b c g full", attributes={"concat": "full"})
+        q = b.op("cat", "attention.q_cat", [nope, turned], "b s g full", attributes={"concat": "full"})
+        scores = b.op("matmul", "attention.scores", [q, k], "b s g c", attributes=attributes)
+        return b.op("matmul", "attention.mix", [_shares(b, latent, scores), v], "b s g value", attributes=attributes)
 
 
 def _shares(b: GraphBuilder, latent: Latent, scores: Value) -> Value:

@@ -167,22 +167,27 @@ def attention(b: GraphBuilder, model: Llama, x: Value, positions: Value, keys: K
     k = parts.heads_first(b, "attention.k", k, "b g s d")
     v = parts.heads_first(b, "attention.v", v, "b g s d", entry)
     tables = parts.rotary_tables(b, positions, parts.rotary_factor(model.scaling))
-    q = parts.rotate(b, "attention.q_rotary", q, tables)
-    k = parts.rotate(b, "attention.k_rotary", k, tables, entry)
+    with b.module("attention.rotary"):
+        q = parts.rotate(b, "attention.q_rotary", q, tables)
+        k = parts.rotate(b, "attention.k_rotary", k, tables, entry)
     k, v = parts.cached(b, "attention.k", k, keys), parts.cached(b, "attention.v", v, keys)
-    repeats = model.heads // model.groups
-    k, v = parts.repeat_kv(b, "attention.k_repeat", k, repeats), parts.repeat_kv(b, "attention.v_repeat", v, repeats)
-    k = parts.banded(parts.transposed(b, "attention.k_transpose", k), keys)
-    scores = b.op("matmul", "attention.scores", [q, k], "b g r s c", attributes=keys.attributes)
-    if model.scaled_by is None:
-        scores = b.op("div", "attention.scale", [scores], attributes={"scalar": model.head**0.5})
-    else:
-        scores = b.op("mul", "attention.scale", [scores], attributes={"scalar": model.scaled_by})
-    if model.cap is not None:
-        scores = parts.softcapped(b, "attention.softcap", scores, model.cap)
-    scores = b.op("add", "attention.add_mask", [scores, parts.mask_slice(b, mask(keys), b.dtype)])
-    shares = parts.softmax_with_sinks(b, scores) if model.sinks else parts.softmax(b, scores, upcast=True)
-    mixed = parts.weighted_values(b, shares, v, keys)
+    with b.module("attention.attend"):
+        repeats = model.heads // model.groups
+        k, v = (
+            parts.repeat_kv(b, "attention.k_repeat", k, repeats),
+            parts.repeat_kv(b, "attention.v_repeat", v, repeats),
+        )
+        k = parts.banded(parts.transposed(b, "attention.k_transpose", k), keys)
+        scores = b.op("matmul", "attention.scores", [q, k], "b g r s c", attributes=keys.attributes)
+        if model.scaled_by is None:
+            scores = b.op("div", "attention.scale", [scores], attributes={"scalar": model.head**0.5})
+        else:
+            scores = b.op("mul", "attention.scale", [scores], attributes={"scalar": model.scaled_by})
+        if model.cap is not None:
+            scores = parts.softcapped(b, "attention.softcap", scores, model.cap)
+        scores = b.op("add", "attention.add_mask", [scores, parts.mask_slice(b, mask(keys), b.dtype)])
+        shares = parts.softmax_with_sinks(b, scores) if model.sinks else parts.softmax(b, scores, upcast=True)
+        mixed = parts.weighted_values(b, shares, v, keys)
     return b.linear(
         "attention.o_proj", mixed, "g r d k", "b s k", bias="k" if model.output_bias else None, partial=True,
         sparsity=sparse,

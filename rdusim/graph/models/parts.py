@@ -93,19 +93,20 @@ def rms_norm(
 
     `around_one`: times 1 + weight, before the last cast (Gemma).
     """
-    wide = b.cast(f"{name}.upcast", x, "fp32")
-    square = b.op("pow", f"{name}.pow", [wide], attributes={"scalar": 2})
-    rest = " ".join(label for label in x.dims if label != axis)
-    mean = b.op("mean", f"{name}.mean", [square], rest, attributes={"count": count})
-    variance = b.op("add", f"{name}.add_eps", [mean], attributes={"scalar": eps})
-    scale = b.op("rsqrt", f"{name}.rsqrt", [variance])
-    normal, weight = b.op("mul", f"{name}.scale", [wide, scale]), b.weight(f"{name}.weight", axis)
-    if around_one:
-        assert role is Role.ACTIVATION
-        weight = b.cast(f"{name}.weight_upcast", weight, "fp32")
-        weight = b.op("add", f"{name}.add_one", [weight], attributes={"scalar": 1.0})
-        return b.cast(f"{name}.downcast", b.op("mul", f"{name}.mul_weight", [normal, weight]), x.dtype)
-    return b.op("mul", f"{name}.mul_weight", [b.cast(f"{name}.downcast", normal, x.dtype), weight], role=role)
+    with b.module(name):
+        wide = b.cast(f"{name}.upcast", x, "fp32")
+        square = b.op("pow", f"{name}.pow", [wide], attributes={"scalar": 2})
+        rest = " ".join(label for label in x.dims if label != axis)
+        mean = b.op("mean", f"{name}.mean", [square], rest, attributes={"count": count})
+        variance = b.op("add", f"{name}.add_eps", [mean], attributes={"scalar": eps})
+        scale = b.op("rsqrt", f"{name}.rsqrt", [variance])
+        normal, weight = b.op("mul", f"{name}.scale", [wide, scale]), b.weight(f"{name}.weight", axis)
+        if around_one:
+            assert role is Role.ACTIVATION
+            weight = b.cast(f"{name}.weight_upcast", weight, "fp32")
+            weight = b.op("add", f"{name}.add_one", [weight], attributes={"scalar": 1.0})
+            return b.cast(f"{name}.downcast", b.op("mul", f"{name}.mul_weight", [normal, weight]), x.dtype)
+        return b.op("mul", f"{name}.mul_weight", [b.cast(f"{name}.downcast", normal, x.dtype), weight], role=role)
 
 
 def layer_norm(b: GraphBuilder, name: str, x: Value, eps: float) -> Value:
@@ -137,30 +138,32 @@ def yarn_scale(factor: object, weight: object) -> float:
 
 def rotary_tables(b: GraphBuilder, positions: Value, factor: float = 1.0) -> tuple[Value, Value]:
     """Cosines and sines of the positions times the inverse frequencies, times a factor; every layer makes its own."""
-    frequencies = b.constant("rotary.inv_freq", "h", "fp32")
-    place = b.cast("rotary.positions", positions, "fp32")
-    # An outer product: PyTorch launches a matmul that contracts nothing.
-    angle = b.op("mul", "rotary.angle", [frequencies, place], "b h s")
-    angle = b.op("transpose", "rotary.transpose", [angle], "b s h")
-    angle = b.op("cat", "rotary.cat", [angle, angle], "b s d", attributes={"concat": "d"})
-    cos, sin = b.op("cos", "rotary.cos", [angle]), b.op("sin", "rotary.sin", [angle])
-    if factor != 1.0:
-        cos = b.op("mul", "rotary.cos_scale", [cos], attributes={"scalar": factor})
-        sin = b.op("mul", "rotary.sin_scale", [sin], attributes={"scalar": factor})
-    return b.cast("rotary.cos_cast", cos, b.dtype), b.cast("rotary.sin_cast", sin, b.dtype)
+    with b.module("rotary"):
+        frequencies = b.constant("rotary.inv_freq", "h", "fp32")
+        place = b.cast("rotary.positions", positions, "fp32")
+        # An outer product: PyTorch launches a matmul that contracts nothing.
+        angle = b.op("mul", "rotary.angle", [frequencies, place], "b h s")
+        angle = b.op("transpose", "rotary.transpose", [angle], "b s h")
+        angle = b.op("cat", "rotary.cat", [angle, angle], "b s d", attributes={"concat": "d"})
+        cos, sin = b.op("cos", "rotary.cos", [angle]), b.op("sin", "rotary.sin", [angle])
+        if factor != 1.0:
+            cos = b.op("mul", "rotary.cos_scale", [cos], attributes={"scalar": factor})
+            sin = b.op("mul", "rotary.sin_scale", [sin], attributes={"scalar": factor})
+        return b.cast("rotary.cos_cast", cos, b.dtype), b.cast("rotary.sin_cast", sin, b.dtype)
 
 
 def rotate(b: GraphBuilder, name: str, x: Value, tables: tuple[Value, Value], role: Role = Role.ACTIVATION) -> Value:
     """x * cos + rotate_half(x) * sin."""
     cos, sin = tables
     halved = " ".join(label if label != "d" else "h" for label in x.dims)
-    straight = b.op("mul", f"{name}.mul_cos", [x, cos])
-    first = b.op("slice", f"{name}.first_half", [x], halved, attributes={"axis": "d", "start": 0})
-    second = b.op("slice", f"{name}.second_half", [x], halved, attributes={"axis": "d", "start": b.extents["h"]})
-    second = b.op("neg", f"{name}.neg", [second])
-    turned = b.op("cat", f"{name}.cat", [second, first], " ".join(x.dims), attributes={"concat": "d"})
-    turned = b.op("mul", f"{name}.mul_sin", [turned, sin])
-    return b.op("add", f"{name}.add", [straight, turned], role=role)
+    with b.module(name):
+        straight = b.op("mul", f"{name}.mul_cos", [x, cos])
+        first = b.op("slice", f"{name}.first_half", [x], halved, attributes={"axis": "d", "start": 0})
+        second = b.op("slice", f"{name}.second_half", [x], halved, attributes={"axis": "d", "start": b.extents["h"]})
+        second = b.op("neg", f"{name}.neg", [second])
+        turned = b.op("cat", f"{name}.cat", [second, first], " ".join(x.dims), attributes={"concat": "d"})
+        turned = b.op("mul", f"{name}.mul_sin", [turned, sin])
+        return b.op("add", f"{name}.add", [straight, turned], role=role)
 
 
 def heads_first(b: GraphBuilder, name: str, x: Value, out: str, role: Role = Role.ACTIVATION) -> Value:
@@ -239,14 +242,15 @@ def activation(b: GraphBuilder, name: str, x: Value, kind: str) -> Value:
 
 def gelu_new(b: GraphBuilder, name: str, x: Value) -> Value:
     """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), NewGELUActivation."""
-    half = b.op("mul", f"{name}.half", [x], attributes={"scalar": 0.5})
-    cube = b.op("pow", f"{name}.pow", [x], attributes={"scalar": 3})
-    cube = b.op("mul", f"{name}.mul_cube", [cube], attributes={"scalar": 0.044715})
-    inner = b.op("add", f"{name}.add_cube", [x, cube])
-    inner = b.op("mul", f"{name}.mul_inner", [inner], attributes={"scalar": 0.7978845608028654})
-    inner = b.op("tanh", f"{name}.tanh", [inner])
-    inner = b.op("add", f"{name}.add_one", [inner], attributes={"scalar": 1.0})
-    return b.op("mul", f"{name}.mul", [half, inner])
+    with b.module(name):
+        half = b.op("mul", f"{name}.half", [x], attributes={"scalar": 0.5})
+        cube = b.op("pow", f"{name}.pow", [x], attributes={"scalar": 3})
+        cube = b.op("mul", f"{name}.mul_cube", [cube], attributes={"scalar": 0.044715})
+        inner = b.op("add", f"{name}.add_cube", [x, cube])
+        inner = b.op("mul", f"{name}.mul_inner", [inner], attributes={"scalar": 0.7978845608028654})
+        inner = b.op("tanh", f"{name}.tanh", [inner])
+        inner = b.op("add", f"{name}.add_one", [inner], attributes={"scalar": 1.0})
+        return b.op("mul", f"{name}.mul", [half, inner])
 
 
 def quick_gelu(b: GraphBuilder, name: str, x: Value) -> Value:
