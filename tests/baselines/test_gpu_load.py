@@ -102,7 +102,7 @@ def test_numbers_that_only_together_are_wrong_are_found(tmp_path: Path) -> None:
         ("name: x\nextends: a100\n", "schema: missing field (write 'schema: rdusim-gpu/1' as the first line)"),
         ("schema: rdusim-gpu/1\nextends: a100\n", "name: missing field"),
         ("schema: rdusim-gpu/1\nname: x\nextends: a101\n", "did you mean a100"),
-        ("schema: rdusim-gpu/1\nname: x\nextends: bad\n", "extends itself in a circle"),
+        ("schema: rdusim-gpu/1\nname: x\nextends: bad\n", "GPUs extend each other in a circle: bad -> bad"),
         ("schema: rdusim-gpu/1\nname: x\nextends: {a: 1}\n", "a name is wanted"),
         ("schema: rdusim-gpu/1\nname: x\n", "gpu: missing field"),
         ("schema: [", "broken YAML"),
