@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_PLANS: Final = 5  # floorplans: each is more than a hundred kilobytes
 MOST_MAPS: Final = 4
+_ROOM: Final = 900_000  # bytes of all floorplans: a larger machine has larger ones
 _LEAST: Final = 0.005  # of the time, of a section that is drawn beside the first
 
 
@@ -112,6 +113,7 @@ def _parts(stages: Stages, shape: RunShape, name: str, times: float) -> Iterator
 def _plans(programs: Sequence[_Ran], total: float, said: str) -> Iterator[Picture]:
     found = [(ran, name, ran.times * seconds) for ran in programs for name, seconds in _section_seconds(ran).items()]
     found.sort(key=lambda each: -each[2])
+    size = 0
     for number, (ran, name, seconds) in enumerate(found[:MOST_PLANS]):
         if number and seconds < _LEAST * total:
             return
@@ -120,6 +122,9 @@ def _plans(programs: Sequence[_Ran], total: float, said: str) -> Iterator[Pictur
         timing = next(each for each in trace.sections if each.name == name)
         title = f"{ran.name}{mapping.program.name}"
         drawn = floorplan(mapped, ran.stages.arch, title=title, asked=said, timing=timing, brief=True)
+        size += len(drawn)
+        if number and size > _ROOM:
+            return
         yield Picture(name=f"{ran.name}{name}", said=_share(seconds, total), svg=drawn)
 
 

@@ -161,5 +161,5 @@ def _table(points: Sequence[RoofPoint]) -> str:
 
 def ways_said(moved: Mapping[str, float]) -> str:
     """Bytes by way as the HTML of a cell."""
-    lines = (f"{way} {show(size, 'size')}".replace(" ", "\N{NO-BREAK SPACE}") for way, size in moved.items())
-    return "<br/>".join(map(plain, lines)) or NOTHING
+    lines = (plain(f"{way} {show(size, 'size')}") for way, size in moved.items())
+    return "<br/>".join(f'<span class="whole">{line}</span>' for line in lines) or NOTHING

@@ -74,7 +74,7 @@ def sections_table(report: Report) -> str:
 def _section(number_: int, section: SectionUse, total: float) -> tuple[str, ...]:
     others = [name for name, seconds in section.bound_seconds.items() if name != section.bottleneck and seconds]
     return (
-        plain(f"{number_} {section.name}"),
+        f'<span class="name">{plain(f"{number_} {section.name}")}</span>',
         plain(_bound(section, section.bottleneck)),
         plain(_bound(section, others[0])) if others else NOTHING,
         ways_said(section.moved_bytes),

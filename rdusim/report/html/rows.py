@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-NAMES: Final = LEFT + 100  # px from the left to the bars
+NAMES: Final = LEFT + 130  # px from the left to the bars
 _ROW: Final = 26
 _BAR: Final = 18
 _SAID: Final = 84  # px at the right for what a row says
-LETTERS: Final = 23
+LETTERS: Final = 26
 
 
 def stacked_rows(

@@ -69,7 +69,7 @@ svg .on-low{fill:var(--low)}svg .on-high{fill:var(--high)}
 .pts:hover .pt:not(:hover) .says,.chart:has(.pt:hover,.pt:focus) .hint{display:none}
 code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:.9em}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--box);padding:.6rem .8rem;border-radius:.3rem}
-.long{display:inline-block;min-width:18rem}
+.long,.name{display:inline-block;min-width:18rem}.name{min-width:11rem}.whole{white-space:nowrap}
 .mini{display:flex;flex-wrap:wrap;gap:.6rem 1.4rem}.mini>div{max-width:100%}.mini p{margin:.3rem 0}
 .flag{font-weight:600}
 """
