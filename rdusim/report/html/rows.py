@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from rdusim.report.html.axes import Axis
-from rdusim.report.html.charts import LEFT, RIGHT, WIDTH, Chart, fill_of, legend, svg, time_ticks
+from rdusim.report.html.charts import LEFT, LETTER, RIGHT, WIDTH, Chart, fill_of, legend, svg, time_ticks
 from rdusim.report.html.text import apart, place, plain
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAMES: Final = LEFT + 130  # px from the left to the bars
 _ROW: Final = 26
 _BAR: Final = 18
+_PATHS: Final = 50  # px more where rows are paths of a machine
 _SAID: Final = 84  # px at the right for what a row says
 LETTERS: Final = 26
 
@@ -51,7 +52,8 @@ def swings(
     """
     named, top = legend(names, filled=True)
     high = _ROW * len(rows)
-    left_end = NAMES + _SAID
+    names_end = NAMES + _PATHS
+    left_end = names_end + _SAID
     zero = float(_across(x, np.zeros(1), left_end)[0])
     at = _across(x, pairs, left_end)
     apart = bool((pairs[:, 0] * pairs[:, 1] <= 0).all())  # else one bar would lie over the other
@@ -61,7 +63,7 @@ def swings(
         shift = 0 if number == 1 or apart else _BAR // 2
         if shapes := "".join(_bars(ends, top, shift=shift, high=_BAR if apart else _BAR // 2)):
             drawn.append(f'<path class="b" {fill_of(number)} d="{shapes}"/>')
-    drawn += _names(rows, top)
+    drawn += _names(rows, top, names_end, LETTERS + int(_PATHS / LETTER))
     for row, (left, right) in enumerate(says):
         low, up = min(zero, float(at[row].min())), max(zero, float(at[row].max()))
         drawn.append(f'<text class="q s e" x="{place(low - 5)}" y="{_middle(row, top)}">{plain(left)}</text>')
@@ -86,10 +88,10 @@ def _bars(ends: Floats, top: float, *, shift: int = 0, high: int = _BAR) -> list
     ]
 
 
-def _names(rows: Sequence[str], top: float) -> list[str]:
+def _names(rows: Sequence[str], top: float, end: int = NAMES, letters: int = LETTERS) -> list[str]:
     return [
-        f'<text class="e" x="{NAMES - 6}" y="{_middle(at, top)}">{plain(name)}</text>'
-        for at, name in enumerate(apart(rows, LETTERS))
+        f'<text class="e" x="{end - 6}" y="{_middle(at, top)}">{plain(name)}</text>'
+        for at, name in enumerate(apart(rows, letters))
     ]
 
 
