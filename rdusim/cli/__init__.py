@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("rdusim.cli.run", "Time a model on a machine: latency, throughput, what bounds it."),
     "compare": ("rdusim.cli.compare", "Runs side by side, and the reason for each difference."),
     "sweep": ("rdusim.cli.sweep", "Vary machine, model or options: tables, best points, fronts."),
+    "sensitivity": ("rdusim.cli.sensitivity", "Which fields of the machine move a figure most."),
     "serve": ("rdusim.cli.serve", "Serve requests: latency, experts in memory, how many nodes."),
     "explain": ("rdusim.cli.explain", "Show what a run is made of: sections, placement, bounds."),
     "validate": ("rdusim.cli.validate", "Compare predictions with published results."),
