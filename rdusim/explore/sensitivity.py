@@ -76,7 +76,7 @@ def sensitivity(question: Question, *, cache: Cache | None = None, observe: Obse
     found = []
     for number, parameter in enumerate(chosen, start=1):
         observe(f"{number} of {len(chosen)}: {parameter.path}")
-        found.append(_influence(question, parameter, ranges.get(parameter.path), base, cache))
+        found.append(_influence(question, parameter, ranges.get(parameter.path), base, cache, not _idle(setting)))
     varied = [each for each in found if each.low is not None or each.high is not None]
     return Sensitivity(
         name=question.name or request.model,
@@ -140,14 +140,14 @@ def _ranges(question: Question, chosen: Sequence[Parameter]) -> dict[str, tuple[
 
 
 def _influence(
-    question: Question, parameter: Parameter, ranged: tuple[Moved, Moved] | None, base: float, cache: Cache
+    question: Question, parameter: Parameter, ranged: tuple[Moved, Moved] | None, base: float, cache: Cache, busy: bool
 ) -> Influence:
     ends: list[End | None] = []
     reasons: list[str] = []
     for side, sign in enumerate((-1.0, 1.0)):
         near = moved(question.request, parameter, sign * question.by) if ranged is None else iter((ranged[side],))
         try:
-            ends.append(_end(question, parameter, near, cache))
+            ends.append(_end(question, parameter, near, cache, busy and ranged is None))
         except RdusimError as error:
             ends.append(None)
             reasons.append(str(error.problems[0]))
@@ -165,24 +165,26 @@ def _influence(
     )
 
 
-def _end(question: Question, parameter: Parameter, near: Iterator[Moved], cache: Cache) -> End:
-    """The first of the values; one with which sockets stand idle is passed over for one close by with which none does.
+def _end(question: Question, parameter: Parameter, near: Iterator[Moved], cache: Cache, busy: bool) -> End:
+    """The first of the values. `busy`: no socket stands idle, so a number of them with which some do is passed over.
 
-    Otherwise a count of sockets that the model cannot be cut over would tell of the model, not of the machine.
+    Otherwise a number that the model cannot be cut over would tell of the model, not of the machine.
     """
-    first: End | None = None
+    tried = []
     for to in islice(near, PASSED_OVER):
-        metric, idle = _moved_figure(question, parameter, to, cache)
-        end = End(text=to.text, value=to.value, metric=metric)
-        if not idle:
-            return end
-        first = first or end
-    assert first is not None, "there is a value, or the reason why not was raised"
-    return first
+        metric, ran = _moved_figure(question, parameter, to, cache)
+        if not (busy and parameter.path == SOCKETS and _idle(ran)):
+            return End(text=to.text, value=to.value, metric=metric)
+        tried.append(to.text)
+    raise OptionError(Problem(message=f"with {', '.join(tried)} of them some stand idle"))
 
 
-def _moved_figure(question: Question, parameter: Parameter, to: Moved, cache: Cache) -> tuple[float, bool]:
-    """The figure with another value, and whether sockets are idle."""
+def _idle(ran: Setting) -> bool:
+    return ran.sockets_used < ran.sockets
+
+
+def _moved_figure(question: Question, parameter: Parameter, to: Moved, cache: Cache) -> tuple[float, Setting]:
+    """The figure with another value, and what was run."""
     setting = f"{parameter.path}={to.text}"
     before = question.request
     compiled = before.overrides if before.compiled_overrides is None else before.compiled_overrides
@@ -192,8 +194,7 @@ def _moved_figure(question: Question, parameter: Parameter, to: Moved, cache: Ca
         compiled_overrides=compiled if parameter.rate else (*compiled, setting),
     )
     # What one value makes, no other value uses: it is forgotten with this copy.
-    metric, ran = _figure(question, request, Cache(dict(cache.made)))
-    return metric, ran.sockets_used < ran.sockets and parameter.path == SOCKETS
+    return _figure(question, request, Cache(dict(cache.made)))
 
 
 def _figure(question: Question, request: RunRequest, cache: Cache) -> tuple[float, Setting]:

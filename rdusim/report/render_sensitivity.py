@@ -122,7 +122,8 @@ def _rest(found: Sensitivity, rows: Sequence[Influence], everything: bool) -> It
     """What has no row, and why."""
     if others := () if everything else found.parameters[len(rows) :]:
         least, still = show(LEAST, "share"), sum(each.swing == 0.0 for each in others)
-        yield f"{len(others)} other fields move it by less than {least} between their ends, {still} of them by nothing"
+        fields = "field moves" if len(others) == 1 else "fields move"
+        yield f"{len(others)} other {fields} it by less than {least} between their ends, {still} of them by nothing"
     for each in rows:
         if each.problem is not None:
             yield f"{each.path}, one end only: {each.problem}"

@@ -106,6 +106,7 @@ def test_sockets_that_would_stand_idle_are_passed_over_for_a_count_that_works() 
     question = Question(request=RunRequest(model="llama-3.1-8b", context_tokens=64), patterns=("system.sockets",))
     (each,) = sensitivity(question).parameters
     assert each.low is not None and each.low.text == "4"  # 6 and 7 do not divide the model
+    assert each.high is None and "with 10, 9, 11 of them some stand idle" in (each.problem or "")  # ports for 11
 
 
 def test_only_what_is_assumed_or_only_rates_are_moved_when_asked(cache: Cache) -> None:
