@@ -59,12 +59,12 @@ class _Runs:
 def validate(rows: Sequence[Row] = ROWS, *, cache: Cache | None = None, observe: Observe = _silent) -> Validation:
     """Predict every row and compare. A row that cannot be run says why; `observe` hears which row is in work."""
     targets = load_targets()
-    runs = _Runs(load_arch(MACHINE), cache if cache is not None else Cache())
+    answer = predictor(cache if cache is not None else Cache())
     found: list[tuple[Row, float | None, str | None]] = []
     for number, row in enumerate(rows, start=1):
         observe(f"{number} of {len(rows)}: {row.target} {targets[row.target].quantity} {row.reading}")
         try:
-            found.append((row, _MEASURES[row.measure](row, runs), None))
+            found.append((row, answer(row), None))
         except RdusimError as error:
             found.append((row, None, str(error.problems[0])))
     main = {row.target: value for row, value, _ in found if row.main and value is not None}
@@ -86,6 +86,15 @@ def predict(row: Row, overrides: tuple[str, ...], *, cache: Cache, compiled: tup
     """
     assert row.set != "coe"
     return _MEASURES[row.measure](row, _Runs(load_arch(MACHINE, overrides), cache, overrides, compiled))
+
+
+def predictor(cache: Cache) -> Callable[[Row], float]:
+    """What answers a row, in SI units; runs that several rows ask for are made once.
+
+    What it gives raises RdusimError for a row that cannot be run.
+    """
+    runs = _Runs(load_arch(MACHINE), cache)
+    return lambda row: _MEASURES[row.measure](row, runs)
 
 
 def _outcome(
