@@ -3,6 +3,7 @@
 #   make test    format, lint, types, import order, tests         make docs    HTML in build/docs
 #   make lint    the same without the tests                       make format  rewrite what a tool can mend
 #   make calibrate  the search for `assumed` parameters (experiments/calibration)
+#   make experiments   every table and figure of the SN40L paper again: results.csv and results.svg of each experiment
 # PYTHON=python3.13 picks the interpreter that .venv is made from.
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ FLOCK := $(shell command -v flock 2>/dev/null)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # every target installs into the one .venv
-.PHONY: run test lint format bench calibrate docs clean
+.PHONY: run test lint format bench experiments calibrate docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/rdusim run llama-3.1-8b --phase decode --context-tokens 4096
@@ -39,6 +40,9 @@ bench: $(VENV)/.installed-fast
 
 calibrate: $(VENV)/.installed-calibrate
 	$(BIN)/python experiments/calibration/run.py
+
+experiments: $(VENV)/.installed-plot
+	$(BIN)/python experiments/run.py
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

@@ -1,5 +1,7 @@
 """Reruns experiments: what each experiment.yaml asks, as a table (results.csv) and a picture (results.svg) beside it.
 
+The short table in its README.md is made anew, too.
+
     python experiments/run.py                        all of them, as `make experiments` does
     python experiments/run.py experiments/fusion     one, or several
 
@@ -32,10 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = options.parse_args(arguments)
     folders = chosen.folder or sorted(path.parent for path in HERE.glob("*/experiment.yaml"))
 
-    from runner.read import read_experiment
-
     from rdusim.errors import RdusimError
     from rdusim.pipeline import Cache
+    from runner.read import read_experiment
 
     experiments, wrong = [], False
     for folder in folders:
@@ -58,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def rerun(experiment: Experiment, cache: object, *, plot: bool) -> None:
     """Predict, write both files, and say in a line how it went."""
-    from runner.predict import predict
-    from runner.results import table
-
     from rdusim.cli.output import progress
     from rdusim.pipeline import Cache
+    from runner.page import refreshed
+    from runner.predict import predict
+    from runner.results import table
 
     assert isinstance(cache, Cache)
     start = process_time()
@@ -73,6 +74,11 @@ def rerun(experiment: Experiment, cache: object, *, plot: bool) -> None:
         from runner.picture import picture
 
         files["results.svg"] = picture(experiment, outcomes)
+    readme = experiment.folder / "README.md"
+    if readme.is_file():
+        page = readme.read_text(encoding="utf-8")
+        if (fresh := refreshed(page, experiment, outcomes)) != page:
+            files["README.md"] = fresh.encode()
     for name, content in files.items():
         _write(experiment.folder / name, content)
     print(summary(experiment, outcomes))

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from runner.types import Asked, Expected, ExperimentError, Published, said
-
 from rdusim.baselines.published import Target, load_targets
 from rdusim.errors import Problem
+from runner.types import Asked, Expected, ExperimentError, Published, said
 
 _COLUMNS: Final = ("series", "id", "value", "unit", "source")
 

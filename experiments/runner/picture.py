@@ -41,7 +41,7 @@ def picture(experiment: Experiment, outcomes: Sequence[Outcome]) -> bytes:
     with mpl.rc_context():
         mpl.rcdefaults()  # not what the user's matplotlibrc says
         mpl.use("svg")
-        mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its keys are a type of their own
         figure = _bars(experiment, outcomes) if experiment.picture.kind == "bars" else _lines(experiment, outcomes)
         figure.suptitle(experiment.title, fontsize=11, fontweight="bold")
         out = io.BytesIO()

@@ -6,18 +6,23 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from runner.rows import factor, request_of
-from runner.types import Asked, ByExperts, Composition, Experiment, ExperimentError, Outcome, Published, Ran, said
-
 from rdusim.baselines.published import Case, Row
 from rdusim.errors import Problem, RdusimError
 from rdusim.explore.evaluate import Metric, metrics
 from rdusim.pipeline import Cache, RunRequest, answer
 from rdusim.pipeline.validate import predictor
-from rdusim.pipeline.validate_coe import coe_point, coe_nodes
+from rdusim.pipeline.validate_coe import coe_nodes, coe_point
 from rdusim.report.types import Report
+from runner.rows import factor, request_of
+from runner.types import Asked, ByExperts, Composition, Experiment, ExperimentError, Outcome, Published, Ran, said
 
-_RUNS: Final = ("prefill", "decode", "generate", "train", None)  # phases that `rdusim run` has; others are of compositions
+_RUNS: Final = (
+    "prefill",
+    "decode",
+    "generate",
+    "train",
+    None,
+)  # phases that `rdusim run` has; others are of compositions
 Observe = Callable[[str], None]
 
 
@@ -59,7 +64,9 @@ class _Simulator:
                 value = self.predict_row(row) / factor(asked.unit)
                 if not experiment.also:
                     return Outcome(asked=asked, value=value)
-                return Outcome(asked=asked, value=value, report=self._of(row, row.case), against=self._of(row, row.against))
+                return Outcome(
+                    asked=asked, value=value, report=self._of(row, row.case), against=self._of(row, row.against)
+                )
 
     def _composition(self, asked: Asked, ask: Composition) -> Outcome:
         if ask.measure is not ByExperts.SECONDS:
@@ -87,7 +94,9 @@ class _Simulator:
         hint = f"did you mean {near[0]}?" if near else "the names are those of `rdusim run --json`"
         problem = "is no number" if value is not None else "is no figure of this run's report"
         raise ExperimentError(
-            Problem(message=f"{name!r} {problem}", file=str(experiment.file), line=asked.line, field="measure", hint=hint)
+            Problem(
+                message=f"{name!r} {problem}", file=str(experiment.file), line=asked.line, field="measure", hint=hint
+            )
         )
 
 
@@ -102,8 +111,8 @@ def figure(name: str, report: Report) -> Metric | None:
 
 
 def figures(report: Report) -> Mapping[str, Metric]:
-    """As in the JSON of `rdusim run`; further `alone.X`, seconds that resource X needs at least over the whole run as if
-    it were alone, `bound`, what most of the time is given to, `bound_share`, and `parallel`, how the model is cut.
+    """As in the JSON of `rdusim run`, and further: `alone.X`, seconds that resource X needs over the run if nothing
+    else holds it up; `bound`, what most of the time is given to; `bound_share`; `parallel`, how the model is cut.
     """
     found = metrics(report)
     for section in report.sections:

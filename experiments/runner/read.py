@@ -8,16 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from runner.expected import read_expected
-from runner.rows import Rows
-from runner.types import Experiment, Panel, Picture
-
 from rdusim.graph.readers.document import Document, Node
+from runner.expected import read_expected
+from runner.rows import FLAGS, Rows
+from runner.types import Experiment, Panel, Picture
 
 SCHEMA: Final = "rdusim-experiment/1"
 _TOP: Final = ("schema", "title", "source", "x", "measure", "unit", "also", "rows", "lines", "picture")
 _PICTURE: Final = ("kind", "y", "scale", "x_scale", "panels", "ideal", "bound")
 _PANEL: Final = ("title", "y", "series")
+_SCALES: Final = ("linear", "log")
 
 
 def read_experiment(folder: Path) -> Experiment:
@@ -51,18 +51,18 @@ def read_experiment(folder: Path) -> Experiment:
 def _picture(document: Document, node: Node | None, series: tuple[str, ...]) -> Picture:
     given = document.mapping(node, "picture", _PICTURE)
     kind = document.word(given.get("kind"), "picture.kind", ("bars", "lines"), "bars")
-    scales = {
-        key: document.word(given.get(key), f"picture.{key}", ("linear", "log"), "linear") for key in ("scale", "x_scale")
-    }
-    flags = {
-        key: document.word(given.get(key), f"picture.{key}", ("true", "false"), "false") == "true"
-        for key in ("ideal", "bound")
-    }
     y = document.text(given["y"], "picture.y") if "y" in given else ""
     if node is not None and not y and "panels" not in given:
         document.wrong(node, "missing key", field="picture.y", hint="what the axis of values is called")
     panels = tuple(_panel(document, panel, y, series) for panel in document.sequence(given.get("panels"), "panels"))
-    return Picture(kind=kind, panels=panels or (Panel(title="", y=y, series=series),), **scales, **flags)
+    return Picture(
+        kind=kind,
+        panels=panels or (Panel(title="", y=y, series=series),),
+        scale=document.word(given.get("scale"), "picture.scale", _SCALES, "linear"),
+        x_scale=document.word(given.get("x_scale"), "picture.x_scale", _SCALES, "linear"),
+        ideal=document.word(given.get("ideal"), "picture.ideal", FLAGS, "false") == "true",
+        bound=document.word(given.get("bound"), "picture.bound", FLAGS, "false") == "true",
+    )
 
 
 def _panel(document: Document, node: Node, y: str, series: tuple[str, ...]) -> Panel:

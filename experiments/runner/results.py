@@ -9,13 +9,11 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import Final
 
-from runner.predict import figure
-
-from runner.types import Asked, Composition, Experiment, Expected, Outcome, Published, Ran, said
-
 from rdusim.baselines.published import Case, Target, load_targets
 from rdusim.baselines.published_rows import CHOSEN
 from rdusim.pipeline import RunRequest
+from runner.predict import figure
+from runner.types import Asked, Composition, Expected, Experiment, Outcome, Published, Ran, said
 
 _COLUMNS: Final = ("series", "reading", "role", "prediction", "unit", "expected", "error", "id", "chosen")
 MAIN: Final = "main"
@@ -136,5 +134,3 @@ def _parts(run: RunRequest | Case, default: RunRequest | Case) -> Iterator[str]:
             yield f"{value} socket{'s' if value > 1 else ''}"
         else:
             yield f"{_SHOWN[name]} {value}" if name in _SHOWN else str(value)
-
-

@@ -7,20 +7,20 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final, get_type_hints
 
-from runner.types import Ask, Asked, ByExperts, Composition, Published, Ran
-
 from rdusim.baselines.published import UNITS, Case, Row, load_targets
 from rdusim.baselines.published_rows import MACHINE, ROWS
 from rdusim.errors import RdusimError
 from rdusim.graph.load import locate
 from rdusim.graph.readers.document import Document, Node
 from rdusim.pipeline import RunRequest, Stages
+from runner.types import Ask, Asked, ByExperts, Composition, Published, Ran
 
+FLAGS: Final = ("true", "false")
 _EITHER: Final = ("published", "like", "run")
 _ASK: Final = ("series", *_EITHER, "reading", "change", "against", "measure", "unit", "sensitivity")
 _ROW: Final = ("at", *_ASK)
 _LINE: Final = (*_ASK, "vary")
-_OPTIONS: Final = {name: str(kind) for name, kind in get_type_hints(RunRequest).items()}
+_OPTIONS: Final[Mapping[str, str]] = {name: str(kind) for name, kind in get_type_hints(RunRequest).items()}
 # Of a published row: options of its run, and what else may be other than there. `baseline`: `fusion` of what it is
 # compared with. `experts` and `uniform` are of a composition (types.Composition).
 _CASE: Final = tuple(field.name for field in fields(Case))
@@ -68,7 +68,7 @@ class Rows:
             for values in zip(*lists.values(), strict=True):
                 found = dict(zip(lists, values, strict=True))
                 place = float(self.document.whole(found[x], f"vary.{x}"))
-                yield place, {name: value for name, value in found.items() if name != x or name in _CHANGES | _OPTIONS}
+                yield place, {name: value for name, value in found.items() if name in (*_CHANGES, *_OPTIONS)}
 
     def _row(self, node: Node, row: Mapping[str, Node], x: str | float, varied: Mapping[str, Node]) -> Iterator[Asked]:
         given = [key for key in _EITHER if key in row]
@@ -241,7 +241,7 @@ class Rows:
         if "tuple" in kind:
             return tuple(self.document.text(each, field) for each in self.document.sequence(node, field))
         if "bool" in kind:
-            return self.document.word(node, field, ("true", "false"), "false") == "true"
+            return self.document.word(node, field, FLAGS, "false") == "true"
         if "int" in kind:
             return self.document.whole(node, field)
         text = self.document.text(node, field)

@@ -88,7 +88,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """`kind`: bars or lines. `ideal`: a line beside each that grows with x. `bound`: what limits stands at each point."""
+    """`kind`: bars or lines. `ideal`: beside each line, growing with x. `bound`: each point says what limits it."""
 
     kind: str
     panels: tuple[Panel, ...]
