@@ -118,9 +118,11 @@ def _scaling(result: SweepResult, axis: Varied, key: str) -> str:
     for at in range(len(result)):
         if np.isfinite(gains[at]):
             groups.setdefault(tuple(each.index[at] for each in others), []).append(at)
-    whole = [members for members in groups.values() if len({axis.index[at] for at in members}) > 1][: len(SERIES)]
-    if not whole:
+    found = [members for members in groups.values() if len({axis.index[at] for at in members}) > 1]
+    if not found:
         return ""
+    places = sorted({round(at) for at in np.linspace(0, len(found) - 1, min(len(found), len(SERIES)))})
+    whole = [found[at] for at in places]
     low = axis.values[0]
     ideal = Guide(name="in proportion", kind=0, x=axis.values, y=tuple(value / low for value in axis.values))
     points, guides, rows = [], [ideal], []
@@ -151,7 +153,7 @@ def _scaling(result: SweepResult, axis: Varied, key: str) -> str:
         points,
         guides,
     )
-    some = f" (of {len(groups)} the first {len(whole)})" if len(groups) > len(whole) else ""
+    some = f" ({len(whole)} of {len(groups)})" if len(groups) > len(whole) else ""
     caption = f"{what.capitalize()} over that at {axis.path} {axis.texts[0]}, a line for each choice of the other axes"
     return figure(
         drawn,

@@ -116,12 +116,12 @@ def _points(result: SweepResult) -> str:
     front = result.front
 
     def row(at: int) -> tuple[str, ...]:
-        state = "failed" if result.errors[at] is not None else "front" if front and front.member[at] else ""
+        state = " failed" if result.errors[at] is not None else " on the front" if front and front.member[at] else ""
         texts = (plain(result.texts[path][at]) for path in axes)
-        return (f"{at + 1:,}", *texts, state, *(cell(result, name, result.column(name)[at]) for name in metrics))
+        return (f"{at + 1:,}{state}", *texts, *(cell(result, name, result.column(name)[at]) for name in metrics))
 
     shown = min(len(result), _MOST_ROWS)
     left = len(result) - shown
     told = f"The first {shown:,} of {len(result):,} points; --output FILE.csv has all of them." if left else ""
-    heads = ["point", *axes, "", *metrics]
-    return paragraphs(told) + table(heads, map(row, range(shown)), caption="Points of the sweep", words=len(axes) + 2)
+    heads = ["point", *axes, *metrics]
+    return paragraphs(told) + table(heads, map(row, range(shown)), caption="Points of the sweep")

@@ -96,7 +96,7 @@ def said(value: float | None, kind: Kind) -> str:
     if value is None or not isfinite(value):
         return NOTHING
     if kind == "count":
-        return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+        return f"{value:,.0f}" if value == round(value) or 1e3 <= abs(value) < 1e12 else f"{value:,.4g}"
     return shown(value, kind)
 
 

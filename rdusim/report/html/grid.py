@@ -66,6 +66,8 @@ def grid(
         at, down = left + wide * best[1], _TOP + _ROW * best[0]
         box = f'x="{place(at + 1)}" y="{down + 1}" width="{place(wide - 2)}" height="{_ROW - 2}"'
         inside.append(f'<rect class="best" {box}/>')
+        box = f'x="{place(at + 4)}" y="{down + 4}" width="{place(wide - 8)}" height="{_ROW - 8}"'
+        inside.append(f'<rect class="best inner" {box}/>')  # to be seen on dark cells too
     middle = place(_TOP + high / 2)
     inside.append(f'<text class="q m" transform="translate(13 {middle}) rotate(-90)">{plain(titles[1])}</text>')
     width = round(left + wide * len(columns) + RIGHT) if small else WIDTH

@@ -62,7 +62,7 @@ svg .hatch{stroke:var(--paper);stroke-width:1.4;fill:none}
 svg.chart.wide{min-width:56rem}svg .ink{stroke:var(--ink)}svg .none{fill:var(--box)}
 svg .mark{stroke:var(--paper);stroke-width:1.2;fill-opacity:.85}svg .ring{fill:none;stroke:none}
 svg .cloud{stroke:var(--soft);stroke-width:4;stroke-opacity:.55;fill:none}
-svg .best{fill:none;stroke:var(--ink);stroke-width:2.5}
+svg .best{fill:none;stroke:var(--ink);stroke-width:3}svg .inner{stroke:var(--paper);stroke-width:2}
 svg .on-low{fill:var(--low)}svg .on-high{fill:var(--high)}
 .pt{cursor:pointer}.pt:focus{outline:none}.pt:focus .ring,.pt:hover .ring{stroke:var(--ink);stroke-width:2.5}
 .pt .says{display:none}.pt:focus .says,.pt:hover .says{display:inline}
