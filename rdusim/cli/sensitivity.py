@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     "--all", "everything", is_flag=True, help="A row for every field, also for those that change next to nothing."
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Also draw the bars (extra `plot`).")
+@click.option("--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to look at.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (docs/cli.md).")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there instead; .csv: as a table."
@@ -53,6 +54,7 @@ def command(
     remap: bool,
     everything: bool,
     plot: Path | None,
+    page: Path | None,
     as_json: bool,
     output: Path | None,
     **values: Any,
@@ -64,6 +66,7 @@ def command(
     """
     check_writable(output, "--output")
     check_writable(plot, "--plot")
+    check_writable(page, "--report")
     from rdusim.explore.headlines import is_headlines, read_headlines
 
     own = {"metric": metric, "by": by, "parameter": patterns, "assumed or --rates": fields, "range": ranges}
@@ -86,6 +89,11 @@ def command(
         from rdusim.report.tornado import tornado
 
         write_file(plot, tornado(found, asked.title))
+    if page is not None:
+        from rdusim.report.sensitivity_page import sensitivity_page
+
+        said = _command(values, own, remap, page)
+        write_file(page, sensitivity_page(found, title=asked.title, command=said).encode())
     if is_json(as_json, output):
         from rdusim.report.export import json_text
         from rdusim.report.sensitivity import as_json as json_of
@@ -99,6 +107,21 @@ def command(
         from rdusim.report.render_sensitivity import print_sensitivity
 
         emit_rich(lambda console: print_sensitivity(found, console, everything=everything), output)
+
+
+def _command(values: dict[str, Any], own: dict[str, Any], remap: bool, page: Path) -> str:
+    """The command line that makes the page again."""
+    from rdusim.pipeline.pictures import command_of
+
+    words = []
+    for name, value in own.items():
+        if name == "assumed or --rates":
+            words += [f"--{value}"] if value else []
+        else:
+            given = value if isinstance(value, tuple) else (value,) if value is not None else ()
+            words += [word for each in given for word in (f"--{name}", each)]
+    words += ["--remap"] if remap else []
+    return command_of("sensitivity", request_of(values), *words, "--report", page.name)
 
 
 def _headlines(
