@@ -64,8 +64,8 @@ def test_the_same_sensitivities_give_the_same_bytes(found: tuple[Sensitivity, ..
 
 def test_sensitivity_writes_the_page_beside_its_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "moves.html"
+    asked = ["sensitivity", "toy-mlp", "--arch", "toy", "--parameter", "launch.*", "--by", "10%", "--rates"]
     with pytest.raises(SystemExit) as end:
-        asked = ["sensitivity", "toy-mlp", "--arch", "toy", "--parameter", "launch.*", "--by", "10%", "--rates"]
         main([*asked, "--report", str(file)])
     assert not end.value.code and "latency.total_seconds" in capsys.readouterr().out
     text = file.read_text(encoding="utf-8")
