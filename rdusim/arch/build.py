@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -45,6 +46,11 @@ def build_value(hint: Any, text: str, path: str) -> tuple[object | None, list[Pr
 
 def _fields(cls: type[Any]) -> Mapping[str, tuple[Any, bool]]:
     """Field -> its type, and whether it has to be given."""
+    return _fields_of(cls)  # type: ignore[arg-type]  # mypy takes no type[Any] for hashable
+
+
+@cache  # resolving type hints takes longer than reading a machine
+def _fields_of(cls: type[Any]) -> Mapping[str, tuple[Any, bool]]:
     hints = get_type_hints(cls)
     return {
         field.name: (_given(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import yaml
@@ -64,6 +65,12 @@ def read_table(text: str, file: str) -> tuple[Table, list[Problem]]:
     Broken YAML gives an empty table and one problem, for nothing after it can be trusted. Duplicate keys (PyYAML lets
     them pass), lists, aliases and keys without value are problems too.
     """
+    table, problems = _read_table(text, file)
+    return table, list(problems)
+
+
+@lru_cache(maxsize=64)  # a sweep reads the same text for every point
+def _read_table(text: str, file: str) -> tuple[Table, list[Problem]]:
     lines = text.splitlines()
     nothing = Table(place=Place(file=file, line=1, column=1))
     deep = text.count("[") + text.count("{") > _DEEP or max(map(len, lines), default=0) > _DEEP

@@ -65,11 +65,16 @@ class Pool:
     settings: Mapping[str, Any]
     away: bool = False
 
+    @property
+    def here(self) -> bool:
+        """Whether this process does it all."""
+        return self.jobs == 1 and not self.away
+
     def run(
         self, batches: Sequence[Sequence[int]], requests: Sequence[RunRequest], *, remap: bool, files: str
     ) -> Iterator[tuple[Sequence[int], list[Outcome]]]:
         """Batches of numbers of requests, with their outcomes, as they are done."""
-        if self.jobs == 1 and not self.away:
+        if self.here:
             for batch in batches:
                 yield batch, run_batch([requests[number] for number in batch], remap=remap, files=files)
             return

@@ -22,17 +22,20 @@ def compiled_alike(request: RunRequest, *, remap: bool) -> Hashable:
     return replace(request, overrides=overrides or (), compiled_overrides=None, engine="")
 
 
-def batches_of(groups: Sequence[Sequence[int]], *, point: float, compiling: float, jobs: int) -> list[list[int]]:
+def batches_of(
+    groups: Sequence[Sequence[int]], *, point: float, compiling: float, jobs: int, here: bool = False
+) -> list[list[int]]:
     """Points in batches; a batch has points of one group, unless groups are too short for one.
 
     `point`, `compiling`: seconds. Groups stay whole up to some seconds of work, while there is a batch for every job.
+    `here`: all run in this process, one after the other, so that batches need not be long.
     """
     total = sum(map(len, groups))
     if not total:
         return []
     point = max(point, 1e-6)
     least = max(1, ceil(LEAST / point))
-    most = max(least, min(int(max(KEPT, _WORTH * compiling) / point), ceil(total / jobs)))
+    most = least if here else max(least, min(int(max(KEPT, _WORTH * compiling) / point), ceil(total / jobs)))
     found: list[list[int]] = []
     short: list[int] = []
     for group in groups:

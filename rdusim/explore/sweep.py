@@ -192,11 +192,11 @@ def _finish(work: _Work, pool: Pool) -> None:
     groups = work.groups()
     left = sum(map(len, groups)) * point + len(groups) * compiling
     if left < SERIAL and not pool.away:
-        pool = Pool(jobs=1, settings={})
+        pool = Pool(jobs=1, settings={})  # this process
     requests, keys = list(work.requests.values()), list(work.requests)
     number = {key: index for index, key in enumerate(keys)}
     numbered = [[number[key] for key in group] for group in groups]
-    batches = batches_of(numbered, point=point, compiling=compiling, jobs=pool.jobs)
+    batches = batches_of(numbered, point=point, compiling=compiling, jobs=pool.jobs, here=pool.here)
     for batch, outcomes in pool.run(batches, requests, remap=work.remap, files=work.files):
         work.keep([keys[index] for index in batch], outcomes)
 

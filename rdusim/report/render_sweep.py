@@ -30,7 +30,7 @@ def print_sweep(result: SweepResult, console: Console) -> None:
     """A summary; tables are short, files have everything."""
     names = [axis.path for axis in result.axes]
     failed = f", {result.failed} failed" if result.failed else ""
-    console.print(f"{result.title}: {len(result):,} points over {', '.join(names)}{failed}")
+    console.print(f"{result.title}: {len(result):,} points over {', '.join(names)}{failed}", soft_wrap=True)
     goals = [best.goal.name for best in result.best]
     goals += [goal.name for goal in result.front.goals] if result.front is not None else []
     columns = list(dict.fromkeys((*names, *(goals or _COLUMNS))))
@@ -40,11 +40,11 @@ def print_sweep(result: SweepResult, console: Console) -> None:
         else:
             where = ", ".join(f"{name}={result.texts[name][best.point]}" for name in names)
             value = said(best.goal.name, result.column(best.goal.name)[best.point])
-            console.print(f"{best.goal.sense} {best.goal.name}: {value} at {where}")
+            console.print(f"{best.goal.sense} {best.goal.name}: {value} at {where}", soft_wrap=True)
     if result.front is not None:
         members = [number for number, member in enumerate(result.front.member) if member]
         goals_said = ", ".join(f"{goal.name} ({goal.sense})" for goal in result.front.goals)
-        console.print(f"Pareto front of {goals_said}: {len(members)} points")
+        console.print(f"Pareto front of {goals_said}: {len(members)} points", soft_wrap=True)
         _print_rows(result, columns, members, console)
     else:
         _print_rows(result, columns, range(len(result)), console)
@@ -53,7 +53,7 @@ def print_sweep(result: SweepResult, console: Console) -> None:
 def _print_rows(result: SweepResult, columns: Sequence[str], points: Sequence[int], console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     errors = any(result.errors[point] for point in points[:_ROWS])
-    for name in (*columns, *(["error"] if errors else [])):
+    for name in (*_short(columns), *(["error"] if errors else [])):
         table.add_column(name, overflow="fold")
     for point in points[:_ROWS]:
         cells = [
@@ -64,6 +64,21 @@ def _print_rows(result: SweepResult, columns: Sequence[str], points: Sequence[in
     console.print(table)
     if len(points) > _ROWS:
         console.print(f"... and {len(points) - _ROWS:,} more: --output FILE.csv has all of them")
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """The last word of each dotted name, or as many as tell it from the others."""
+    found = []
+    for name in names:
+        words = name.split(".")
+        tails = (".".join(words[-count:]) for count in range(1, len(words) + 1))
+        others = [other for other in names if other != name]
+        found.append(next((tail for tail in tails if not any(_has(other, tail) for other in others)), name))
+    return found
+
+
+def _has(name: str, tail: str) -> bool:
+    return name == tail or name.endswith(f".{tail}")
 
 
 def said(name: str, value: Scalar | None) -> str:
