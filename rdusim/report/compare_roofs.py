@@ -52,7 +52,7 @@ def roofs_figure(variants: Sequence[Variant]) -> str:
         "Lines: what the nearest memory and the peak at the run's number format allow."
         + (f" The first {len(shown)} runs; {left} more are in the tables." if left > 0 else "")
     )
-    return figure(drawn, label="rooflines", caption=caption, numbers=_table(variants))
+    return figure(drawn, label="rooflines", caption=caption, numbers=_table(variants), key="roofs")
 
 
 def _corner(ceilings: Ceilings) -> tuple[float, float] | None:

@@ -47,7 +47,7 @@ def roofline_figure(sections: Sequence[SectionUse], ceilings: Ceilings, *, key: 
         "waits included. The area of a point is its share of the time. Lines: what the peak and each way allow."
         f"{_aside(sections, points)}"
     )
-    return figure(drawn, label="roofline", caption=caption, numbers=_table(points))
+    return figure(drawn, label="roofline", caption=caption, numbers=_table(points), key=key)
 
 
 def axes_of(points: Sequence[RoofPoint], ceilings: Sequence[Ceilings]) -> tuple[Axis, Axis]:

@@ -101,6 +101,7 @@ def _lines(result: SweepResult, goal: Goal, axes: Sequence[Varied], values: Floa
         label=f"{goal.name} over {x.path}",
         caption=f"{_better(goal)} over {x.path}{each}.{held_at}{more}",
         numbers=table(["point", goal.name], rows),
+        key=key,
     )
 
 
@@ -207,6 +208,7 @@ def _against(result: SweepResult, goal: Goal, axis: Varied, values: Floats, key:
         label=f"{goal.name} over {axis.path}",
         caption=f"{_better(goal)} over {axis.path}; the other axes vary too.",
         numbers=table([axis.path, goal.name], islice(_pairs(axis, known, values, kind), _MOST_POINTS)),
+        key=key,
     )
 
 

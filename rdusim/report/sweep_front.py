@@ -85,6 +85,7 @@ def _pair(result: SweepResult, front: Front, one: Goal, other: Goal, key: str) -
         caption=f"No point is better than one on the front in one goal without being worse in another: "
         f"{len(members)} of {len(known)}.",
         numbers=table(["point on the front", one.name, other.name], rows),
+        key=key,
     )
 
 
@@ -159,5 +160,6 @@ def _scaling(result: SweepResult, axis: Varied, key: str) -> str:
         drawn,
         label=f"scaling with {axis.path}",
         caption=f"{caption}{some}; the line without points is in proportion.",
-        numbers=table(["points", axis.path, "gain", "of proportion"], rows, words=1),
+        numbers=table(["points", axis.path, "gain", "of proportion"], rows),
+        key=key,
     )

@@ -243,10 +243,22 @@ def test_run_writes_the_page_beside_its_answer(tmp_path: Path, capsys: pytest.Ca
 def test_a_page_that_cannot_be_written_is_refused_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for more, said in ((("--report", str(tmp_path / "no" / "x.html")), "no folder"),):
+    refused = {
+        ("no-such-model", "--report", str(tmp_path / "no" / "x.html")): "no folder",
+        ("toy-mlp", "--check-numbers", "--report", str(tmp_path / "x.html")): "--report: --check-numbers times nothing",
+    }
+    for arguments, said in refused.items():
         with pytest.raises(SystemExit) as end:
-            main(["run", "no-such-model", *more])
+            main(["run", *arguments])
         assert end.value.code == 2 and said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_points_can_be_passed(report: Report, paged: Paged) -> None:
+    sections = tuple(replace(report.sections[0], name=f"decoder.{number}") for number in range(10))
+    text = paged(replace(report, sections=sections))
+    check_page(text)
+    assert "Past 20 points, to the numbers" in text and "Past" not in paged()
 
 
 def test_chromium_shows_a_run(chromium: str, report: Report, paged: Paged, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from rdusim.report.html.text import plain
 # The browser itself is told to load nothing and to run nothing.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
+_MANY: Final = 12  # points of a chart that one may want to pass
+
 # Hatching for areas, defined once: filled areas are told apart without colour too.
 _HATCHES: Final = (
     "",
@@ -75,11 +77,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str =
     return scroll(f"<table>{said}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>", caption or "Table")
 
 
-def figure(drawing: str, *, label: str, caption: str, numbers: str) -> str:
-    """A chart, what it shows and how it was made, and its numbers as a table behind a line to open."""
+def figure(drawing: str, *, label: str, caption: str, numbers: str, key: str = "") -> str:
+    """A chart, what it shows and how it was made, and its numbers as a table behind a line to open.
+
+    `key`: of a chart with points that one can go to. Past many of them there is a way for those who go by Tab.
+    """
+    points = drawing.count('class="pt"')
+    past = f'<a class="skip" href="#{key}-n">Past {points} points, to the numbers</a>' if key and points > _MANY else ""
+    own = f' id="{key}-n"' if key else ""
     return (
-        f"<figure>\n<figcaption>{plain(caption)}</figcaption>\n{scroll(drawing, label)}\n"
-        f"<details><summary>Numbers: {plain(label)}</summary>\n{numbers}\n</details>\n</figure>"
+        f"<figure>\n<figcaption>{plain(caption)}</figcaption>\n{past}{scroll(drawing, label)}\n"
+        f"<details{own}><summary>Numbers: {plain(label)}</summary>\n{numbers}\n</details>\n</figure>"
     )
 
 

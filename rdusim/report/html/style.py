@@ -71,7 +71,7 @@ code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;font-s
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--box);padding:.6rem .8rem;border-radius:.3rem}
 .long,.name{display:inline-block;min-width:18rem}.name{min-width:11rem}.whole{white-space:nowrap}
 .mini{display:flex;flex-wrap:wrap;gap:.6rem 1.4rem}.mini>div{max-width:100%}.mini p{margin:.3rem 0}
-.flag{font-weight:600}
+.flag{font-weight:600}.skip:not(:focus){position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 """
 _PRINT: Final = """\
 @page{margin:14mm}
