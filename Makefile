@@ -43,6 +43,8 @@ calibrate: $(VENV)/.installed-calibrate
 
 experiments: $(VENV)/.installed-plot
 	$(BIN)/python experiments/run.py
+	$(BIN)/rdusim sensitivity experiments/sensitivity/headlines.yaml --output experiments/sensitivity/results.csv \
+	  --plot experiments/sensitivity/results.svg
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

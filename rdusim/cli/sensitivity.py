@@ -62,7 +62,7 @@ def command(
     """Move each numeric field of the machine down and up, one at a time, and show what that does to a run of MODEL.
 
     Counts go to the nearest value that the machine allows. MODEL may be a file of several figures
-    (experiments/sensitivity/experiment.yaml), which has all options in it.
+    (experiments/sensitivity/headlines.yaml), which has all options in it.
     """
     check_writable(output, "--output")
     check_writable(plot, "--plot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from itertools import pairwise
 from math import isclose
@@ -187,6 +188,17 @@ def test_the_shipped_headlines_are_questions() -> None:
         "switch_seconds",
     }
     assert not is_headlines(str(ROOT / "graphs" / "toy-mlp.yaml")) and not is_headlines("llama-3.1-8b")
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_the_shipped_results_are_those_of_the_shipped_headlines(number: int) -> None:
+    """Of the quick ones; `make experiments` writes all of them again."""
+    folder = ROOT / "experiments" / "sensitivity"
+    question = read_headlines(folder / "headlines.yaml").questions[number]
+    made = list(csv.reader(table([sensitivity(question)]).decode().splitlines()))
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert made == [header, *(row for row in rows if row[0] == question.name)]
 
 
 def test_everything_wrong_with_a_file_is_told_with_its_line(tmp_path: Path) -> None:
