@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rdusim.arch.load import load_arch
 from rdusim.arch.show import Row, show_arch
 from rdusim.arch.types import Arch
 from rdusim.cli import main
@@ -186,6 +187,7 @@ RUNS = {
     "train": {"phase": "train", "input_tokens": 16},
     "auto": {"parallel": "auto", "sockets": 2},
     "unfused": {"fusion": "unfused"},
+    "draft": {"draft": "MODEL", "acceptance_rate": 0.7},
     "spill": {"overrides": ("socket.memory.hbm.capacity=1MiB",)},
 }
 
@@ -193,19 +195,15 @@ RUNS = {
 @pytest.mark.parametrize("kind", RUNS)
 def test_every_kind_of_run_has_a_page(kind: str, tmp_path: Path) -> None:
     model = write(tmp_path, LLAMA | WIDE if kind == "spill" else LLAMA)
-    request = RunRequest(
-        model=str(model),
-        **({"context_tokens": 32} if kind not in ("generate", "train", "pipeline") else {}),
-        **RUNS[kind],
-    )  # type: ignore[arg-type]
+    own = {name: str(model) if value == "MODEL" else value for name, value in RUNS[kind].items()}
+    lengths = {} if "phase" in own else {"context_tokens": 32}
+    request = RunRequest(model=str(model), **lengths, **own)  # type: ignore[arg-type]
     cache = Cache()
     report = answer(request, cache=cache)
     assert (report.spill is not None) == (kind == "spill")
     made = len(cache.made)
     plans, maps = pictures(request, report, cache=cache, observe=lambda _: None)
     assert len(cache.made) == made, "drawing simulates nothing again"
-    from rdusim.arch.load import load_arch
-
     ceilings = ceilings_of(
         load_arch(request.arch, request.overrides), report.setting.dtype, report.setting.sockets_used
     )
