@@ -6,7 +6,7 @@ of the totals. A part is a section of an RDU, or a block of kernels of a GPU; pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -212,18 +212,27 @@ def _paired(first: Sequence[Part], here: Sequence[Part]) -> tuple[PartChange, ..
 
 
 def _shared(name: str, own: Sequence[Part], others: Sequence[Part]) -> str:
-    """The longest path to `name` that leads to a part of the others too; the name itself if there is none.
+    """The longest piece of the path to `name` that the others know too, from its beginning if that is possible.
 
-    Sections of a block that was cut are numbered: `decoder.1` leads over `decoder`, and goes no further where the other
-    run cuts the block otherwise, for then equal numbers mean nothing.
+    The name itself if there is none. Sections of a block that was cut are numbered: `decoder.1` leads over `decoder`,
+    and goes no further where the other run cuts the block otherwise, for then equal numbers mean nothing. A run
+    without stages or phases knows only the end: `stage 0/decoder` goes with `decoder`.
     """
     path = _path(name)
     if _cuts(path, own) != _cuts(path, others):
         path = path[:-1]
-    for length in range(len(path), 0, -1):
-        if any(_path(other.name)[:length] == path[:length] for other in others):
-            return name if path[:length] == _path(name) else "/".join(path[:length])
+    known = {tuple(piece) for other in others for piece in _pieces(_path(other.name))}
+    for piece in _pieces(path):
+        if tuple(piece) in known:
+            return name if piece == _path(name) else "/".join(piece)
     return name
+
+
+def _pieces(path: list[str]) -> Iterator[list[str]]:
+    """Every unbroken piece of a path: from the beginning, the longest first, then from the second step, and so on."""
+    for start in range(len(path)):
+        for end in range(len(path), start, -1):
+            yield path[start:end]
 
 
 def _path(name: str) -> list[str]:

@@ -28,7 +28,7 @@ def reasons(first: Variant, here: Variant, found: Difference) -> tuple[str, ...]
         _headline(first, here, found),
         _bounds(first, here, found),
         *_causes(first.report, here.report, found),
-        *_parts(found),
+        *_parts(first, here, found),
         *_kept(found),
     )
 
@@ -125,13 +125,14 @@ def _launch(first: Report, here: Report) -> str:
     def each(report: Report) -> float:
         return report.breakdown_seconds.get("launch", 0.0) / max(1, report.kernel_launches)
 
-    launches = _instead(first.kernel_launches, here.kernel_launches, "count", "{} launches")
+    launches = _instead(first.kernel_launches, here.kernel_launches, "count", "{} launches", "1 launch")
     return f"{launches}, {_instead(each(first), each(here), 'time', '{} each')}"
 
 
 def _fill(first: Report, here: Report) -> str:
     """Every start of a kernel fills its pipelines once."""
-    return _instead(first.kernel_launches, here.kernel_launches, "count", "pipelines fill and drain {} times")
+    said = "pipelines fill and drain {} times", "pipelines fill and drain once"
+    return _instead(first.kernel_launches, here.kernel_launches, "count", *said)
 
 
 def _compute(first: Report, here: Report) -> str:
@@ -161,20 +162,25 @@ def _host(first: Report, here: Report) -> str:
     return "what the host does between two steps, beside the kernels"
 
 
+def _agcu(first: Report, here: Report) -> str:
+    moved = first.operational_intensity.bytes, here.operational_intensity.bytes
+    return _instead(*moved, "size", "{} through the AGCUs")
+
+
 _BEHIND: Final[Mapping[str, Callable[[Report, Report], str]]] = {
     "launch": _launch,
     "fill_drain": _fill,
     "compute": _compute,
     "collective": _collective,
     "host": _host,
+    "agcu": _agcu,
 }
 
 
-def _instead(before: float, now: float, kind: Kind, said: str) -> str:
-    """Both values, or that they are the same."""
-    if isclose(before, now, rel_tol=SAME):
-        return f"{said.format(show(now, kind))} in both"
-    return f"{said.format(show(now, kind))} instead of {show(before, kind)}"
+def _instead(before: float, now: float, kind: Kind, said: str, one: str | None = None) -> str:
+    """Both values, or that they are the same. `one`: what is said where the value here is 1."""
+    here = one if one is not None and now == 1 else said.format(show(now, kind))
+    return f"{here} in both" if isclose(before, now, rel_tol=SAME) else f"{here} instead of {show(before, kind)}"
 
 
 def _fields(cause: str, fields: Sequence[Change]) -> str:
@@ -199,11 +205,19 @@ _OF_CAUSE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _parts(found: Difference) -> Iterator[str]:
+def _parts(first: Variant, here: Variant, found: Difference) -> Iterator[str]:
+    """The parts that change most; of what consists of nothing but a cause, that has been said."""
+    if any(_overlap(variant) for variant in (first, here)):
+        yield "stages of a pipeline work at the same time: seconds of their parts sum to more than the total"
     whole = sum(abs(part.change_seconds) for part in found.parts)
-    for part in found.parts[:NAMED_PARTS]:
+    for part in [each for each in found.parts if each.name not in _BEHIND][:NAMED_PARTS]:
         if whole and abs(part.change_seconds) >= LEAST_SHARE * whole:
             yield f"{part.name} {signed(part.change_seconds)}: {_part(part)}"
+
+
+def _overlap(variant: Variant) -> bool:
+    total = variant.report.latency.total_seconds
+    return sum(part.seconds for part in variant.parts) > (1.0 + SAME) * total
 
 
 def _part(change: PartChange) -> str:

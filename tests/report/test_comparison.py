@@ -97,6 +97,25 @@ def test_sections_of_a_block_that_is_cut_otherwise_are_compared_as_a_block(repor
     assert {each.name for each in difference(two, two).parts} == {"decoder.0", "decoder.1"}
 
 
+def test_stages_and_phases_that_the_other_run_has_not_go_with_its_blocks(report: Report) -> None:
+    plain = variant(report, "plain", part("decoder.0", hbm=2.0), part("decoder.1", hbm=1.0), part("head", hbm=1.0))
+    staged = variant(
+        report,
+        "pp=2",
+        part("stage 0/decoder", hbm=2.0),
+        part("stage 1/decoder", hbm=1.0),
+        part("stage 1/head", hbm=1.0),
+    )
+    drafted = variant(report, "draft", part("draft/decoder", hbm=1.0), part("verify/decoder", hbm=1.0))
+    assert {each.name: each.change_seconds for each in difference(plain, staged).parts} == {"decoder": 0.0, "head": 0.0}
+    assert {each.name: each.change_seconds for each in difference(drafted, plain).parts} == {
+        "decoder": 1.0,
+        "head": 1.0,
+    }
+    whole = variant(report, "generate", part("prefill/decoder", hbm=1.0), part("decode/decoder", hbm=1.0))
+    assert {each.name for each in difference(whole, whole).parts} == {"prefill/decoder", "decode/decoder"}
+
+
 def test_a_part_that_the_other_run_has_not_stands_alone(report: Report) -> None:
     found = difference(variant(report, "a", part("head", hbm=1.0)), variant(report, "b", part("tail", hbm=2.0)))
     assert {(each.name, each.first is None, each.here is None) for each in found.parts} == {
