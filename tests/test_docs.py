@@ -7,13 +7,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 import refresh_examples  # of docs/
+import yaml
 from _examples.blocks import Block, blocks, problems
 from _examples.folder import Folder, execute, opened, put, run
+
+from rdusim.pipeline.scenario_load import PROCESSES, SOURCES
+from rdusim.pipeline.scenario_types import KvEntry, Scenario, SchedulerEntry
+from rdusim.serve.dispatch import DISPATCHERS
+from rdusim.serve.expert_cache import POLICIES as CACHES
+from rdusim.serve.router import POLICIES as ROUTERS
+from rdusim.serve.schedulers import SCHEDULERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rdusim"
@@ -139,6 +148,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             broken.append(f"{path}#{anchor}" if anchor else path)
     assert broken == []
+
+
+def test_the_format_of_scenarios_in_its_readme_is_what_their_reader_takes() -> None:
+    page = (ROOT / "experiments" / "coe" / "README.md").read_text(encoding="utf-8")
+    (text,) = [block.body for block in blocks(page) if block.body.startswith("schema: rdusim-scenario/1")]
+    said = yaml.safe_load(text)
+    names = {cls: {field.name for field in fields(cls)} for cls in (Scenario, KvEntry, SchedulerEntry)}
+    assert set(said) == names[Scenario] - {"file", "region", "prices"} | {"schema", "hbm", "price"}
+    assert set(said["kv"]) == names[KvEntry]
+    assert set(said["scheduler"]) == names[SchedulerEntry]
+    for table in (CACHES, ROUTERS, SCHEDULERS, DISPATCHERS, PROCESSES, SOURCES):
+        assert [name for name in table if not re.search(rf"\b{name}\b", text)] == []
 
 
 # ---- examples ----
