@@ -1,0 +1,203 @@
+"""rdusim sweep from outside: exit codes, output, files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rdusim.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+VARY = ("--vary", "socket.memory.hbm.bandwidth=20 GB/s,40 GB/s", "--vary", "socket.memory.hbm.latency=100..300ns:100")
+EXPERIMENT = """\
+schema: rdusim-sweep/1
+title: a toy
+model: toy-mlp
+arch: toy
+kernel-looping: true
+set:
+  socket.memory.hbm.latency: 200 ns
+vary:
+  socket.memory.hbm.bandwidth: [20 GB/s, 40 GB/s, 100 GB/s]
+  launch.execute: 100..300 ns:100
+zip:
+  - [socket.memory.hbm.bandwidth, launch.execute]
+objective: latency.total_seconds
+metrics: [latency.total_seconds, bound]
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RDUSIM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def called(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(["sweep", *map(str, arguments)])
+    return int(end.value.code or 0)
+
+
+def toy(*arguments: object) -> int:
+    return called("toy-mlp", "--arch", "toy", "--jobs", "1", *arguments)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert called(*arguments) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert "Traceback" not in out.err
+    return out.err
+
+
+def test_a_short_table_goes_to_stdout_and_what_was_done_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert toy(*VARY, "--objective", "latency.total_seconds") == 0
+    out = capsys.readouterr()
+    assert "min latency.total_seconds: " in out.out
+    assert "at socket.memory.hbm.bandwidth=40 GB/s, socket.memory.hbm.latency=100 ns" in out.out
+    assert out.err == "6 points: 6 computed, 0 known before\n"
+    assert toy(*VARY) == 0
+    assert capsys.readouterr().err == "6 points: 0 computed, 6 known before\n"
+
+
+def test_tables_go_to_files_of_the_form_that_their_name_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.csv", "a.json", "a.parquet"):
+        if name.endswith("parquet"):
+            pytest.importorskip("pyarrow")
+        assert toy(*VARY, "--output", tmp_path / name) == 0
+    assert capsys.readouterr().out == ""
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [float(row["latency.total_seconds"]) for row in rows] == [
+        row["latency.total_seconds"] for row in found["rows"]
+    ]
+    assert (tmp_path / "a.parquet").read_bytes()[:4] == b"PAR1"
+
+
+def test_pictures_and_pages_are_written_and_the_page_says_what_makes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert toy(*VARY, "--plot", tmp_path / "a.svg", "--report", tmp_path / "a.html") == 0
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+    assert "rdusim sweep toy-mlp --arch toy --vary" in (tmp_path / "a.html").read_text()
+
+
+def test_an_experiment_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT)
+    assert called(path, "--jobs", "1", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["title"] == "a toy"
+    assert [list(row) for row in found["rows"]] == [
+        ["socket.memory.hbm.bandwidth", "launch.execute", "latency.total_seconds", "bound"]
+    ] * 3
+    seconds = [row["latency.total_seconds"] for row in found["rows"]]
+    assert found["best"] == [{"metric": "latency.total_seconds", "sense": "min", "point": seconds.index(min(seconds))}]
+
+
+def test_options_go_over_what_an_experiment_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT)
+    more = ("--vary", "launch.execute=100 ns,200 ns,400 ns", "--metrics", "kernel_looping", "--no-kernel-looping")
+    assert called(path, "--jobs", "1", "--json", *more) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["launch.execute"] for row in rows] == pytest.approx([100e-9, 200e-9, 400e-9])
+    assert {row["kernel_looping"] for row in rows} == {False}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("rdusim-sweep/1", "rdusim-sweep/9", 1, "not a schema this rdusim reads"),
+        ("title: a toy", "titel: a toy", 2, "did you mean 'title'?"),
+        ("kernel-looping: true", "kernel-looping: 7", 5, "true, false"),
+        ("[20 GB/s, 40 GB/s, 100 GB/s]", "[20 GB/s, 40 GiB, 100 GB/s]", 9, "a bandwidth is wanted"),
+        ("hbm.bandwidth: [", "hmb.bandwidth: [", 9, "did you mean socket.memory.hbm.bandwidth"),
+        ("100..300 ns:100", "300..100 ns:100", 10, "an empty range"),
+    ],
+)
+def test_what_is_wrong_with_an_experiment_has_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, line: int, said: str
+) -> None:
+    path = tmp_path / "experiment.yaml"
+    assert old in EXPERIMENT
+    path.write_text(EXPERIMENT.replace(old, new, 1))
+    message = refused(capsys, path)
+    assert f"{path}:{line}:" in message
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to vary"),
+        (("--vary", "batch"), "not of the form PATH=VALUES"),
+        (("--vary", "hbm.bandwith=1 TB/s"), "did you mean socket.memory.hbm.bandwidth"),
+        (("--vary", "batch=8..1:1"), "an empty range: 8 is above 1"),
+        (("--vary", "socket.memory.hbm.bandwidth=3 GiB"), "a bandwidth is wanted, such as '1.8 TB/s'"),
+        (("--vary", "batch=1..8"), "draw from it with --samples N"),
+        ((*VARY, "--objective", "latency.totl_seconds"), "did you mean latency.total_seconds"),
+        ((*VARY, "--output", "a.txt"), "a name ending in .csv, .parquet, .json"),
+        ((*VARY, "--output", "nowhere/a.csv"), "there is no folder nowhere"),
+        ((*VARY, "--plot", "a.png"), "such as out.svg"),
+        ((*VARY, "--store", "s.sqlite", "--no-store"), "--no-store keeps nothing"),
+        ((*VARY, "--store", str(ROOT / "README.md")), "another kind of file"),
+        ((*VARY, "--backend", "spark"), "one of loky, dask, ray"),
+        ((*VARY, "--scheduler", "tcp://here:1"), "loky runs here"),
+        ((*VARY, "--backend", "dask", "--scheduler", "tcp://127.0.0.1:9"), "no dask cluster answers"),
+        (("--set", "socket.clok=1 GHz", *VARY), "socket.clock"),
+    ],
+)
+def test_wrong_input_is_one_clear_message_and_no_work(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    if "dask" in arguments:
+        pytest.importorskip("distributed")
+    assert said in refused(capsys, "toy-mlp", "--arch", "toy", *arguments)
+
+
+def test_failed_points_are_counted_and_the_sweep_has_ended_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert toy("--vary", "socket.tile.pmu.capacity=8 B,64 KiB") == 0
+    out = capsys.readouterr()
+    assert "2 points: 2 computed, 0 known before, 1 failed" in out.err
+    assert "the first that failed: " in out.err
+    assert "less than one vector" in " ".join(out.out.split())
+
+
+def test_a_key_of_the_model_is_an_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("llama-3.2-1b", "--context-tokens", 64, "--jobs", 1, "--json")
+    assert called(*arguments, "--vary", "model.num_hidden_layers=2,4", "--metrics", "model,latency.total_seconds") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["model"] for row in rows] == [f"llama-3.2-1b,num_hidden_layers={layers}" for layers in (2, 4)]
+    assert rows[0]["latency.total_seconds"] < rows[1]["latency.total_seconds"]
+
+
+def test_an_interrupt_leaves_no_file_and_says_how_to_go_on(tmp_path: Path) -> None:
+    output = tmp_path / "a.csv"
+    started = (sys.executable, "-c", "from rdusim.cli import main; main()")
+    command = [
+        *started, "sweep", "toy-mlp", "--arch", "toy", "--jobs", "1", "--output", str(output),
+        "--vary", "socket.memory.hbm.bandwidth=20..119 GB/s:1", "--vary", "socket.memory.hbm.latency=50..150 ns:1",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    store, begun = tmp_path / "cache" / "sweeps.sqlite-wal", time.monotonic()
+    while not store.is_file() or store.stat().st_size < 50_000:
+        assert process.poll() is None and time.monotonic() - begun < 60
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "of 10,100 points are kept in" in said and "interrupted" in said
+    assert list(tmp_path.glob("*.csv*")) == []
