@@ -64,6 +64,16 @@ BENCHMARKS: Final = (
         arguments=("run", "llama-3.1-8b", "--phase", "prefill", "--input-tokens", "4096", "--engine", "discrete"),
         cpu_seconds=5.0,
     ),
+    Benchmark(
+        name="sweep of 1,000 points, 8B",
+        arguments=(
+            *("sweep", "llama-3.1-8b", "--phase", "decode", "--jobs", "1", "--no-store"),
+            *("--vary", "socket.memory.hbm.bandwidth=1 TB/s..2.8 TB/s:0.2"),
+            *("--vary", "socket.memory.hbm.latency=300 ns..1200 ns:100"),
+            *("--vary", "socket.tile.pmu.capacity=256 KiB..1408 KiB:128"),
+        ),
+        cpu_seconds=60.0,
+    ),
     # Their steps are simulated in the run that is not counted, and read from disk in the others.
     Benchmark(
         name="serve 10,000 of a trace",
