@@ -69,6 +69,11 @@ def _locate(kind: FileKind, name_or_path: str | Path) -> tuple[Path, str]:
     """The file meant, and how messages call it. Text without suffix and without folder is a shipped name."""
     path, name = Path(name_or_path), kind.bare(str(name_or_path))
     if isinstance(name_or_path, Path) or path.suffix in _SUFFIXES or "/" in name or sep in name:
+        if not path.suffix and (shipped("arch") / f"{name}.yaml").is_file():
+            message = f"{name} is a machine of another kind"
+            raise ArchError(
+                Problem(message=message, hint=f"rdusim compare MODEL --with {name} sets it beside this kind")
+            )
         return path, str(name_or_path)
     if name in kind.names():
         return kind.shipped(name)

@@ -20,9 +20,9 @@ from rdusim.pipeline.stages import phases_and_abilities
 from rdusim.program.shard import divisors_that_fit
 from rdusim.program.types import Fusion, Parallelism
 from rdusim.report.comparison import Part
-from rdusim.report.gpu import KERNELS, parts_of_gpus, report_of_gpus
+from rdusim.report.gpu import parts_of_gpus, report_of_gpus
 from rdusim.report.summarize import main_dtype
-from rdusim.report.types import FORWARD, Report, Setting
+from rdusim.report.types import FORWARD, KERNELS, Report, Setting
 
 # What is said of an RDU's program, memory or simulation, and means nothing to a GPU.
 _OF_AN_RDU: Final = (

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 HBM: Final = "hbm"
 HOST: Final = "host"
-KERNELS: Final = "kernels"  # what finds the time, in the place of an engine
 
 _CAUSE: Final[Mapping[str, str]] = {"memory": HBM}  # a GPU has one memory, an RDU names the tier
 

@@ -250,7 +250,7 @@ def _kept(found: Difference) -> Iterator[str]:
     kept = [
         f"{name} by {here.bound}"
         for name, first, here in both
-        if first is not None and here is not None and first.bound == here.bound
+        if first is not None and here is not None and first.bound == here.bound != name
     ]
     if kept:
         yield f"bounds that stay: {', '.join(kept[: 2 * NAMED_PARTS])}"

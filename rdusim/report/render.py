@@ -13,6 +13,7 @@ from rich.text import Text
 from rdusim.graph.types import Phase
 from rdusim.report.memory_loss import WAITING
 from rdusim.report.spill import said
+from rdusim.report.types import KERNELS
 from rdusim.units import show
 
 if TYPE_CHECKING:
@@ -54,16 +55,21 @@ def asked(setting: Setting) -> str:
     tokens = {"input": setting.input_tokens, "output": setting.output_tokens, "context": setting.context_tokens}
     parts = [
         f"{setting.model}, {setting.phase or 'one run'} on {setting.arch}",
-        f"{setting.sockets_used} socket{'s' if setting.sockets_used > 1 else ''}{f' ({ways})' if ways else ''}",
+        f"{_sockets(setting)}{f' ({ways})' if ways else ''}",
         f"batch {setting.batch}",
         *(f"{name} {show(count, 'count')}" for name, count in tokens.items() if count is not None),
         setting.dtype,
         setting.fusion,
         f"{setting.orchestration}-orchestrated" if setting.orchestration else None,
         "kernel looping" if setting.kernel_looping else None,
-        f"engine {setting.engine}",
+        "kernel by kernel" if setting.engine == KERNELS else f"engine {setting.engine}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _sockets(setting: Setting) -> str:
+    noun = "GPU" if setting.engine == KERNELS else "socket"
+    return f"{setting.sockets_used} {noun}{'s' if setting.sockets_used > 1 else ''}"
 
 
 def headline(report: Report) -> str:

@@ -117,7 +117,7 @@ def _causes(reports: Sequence[Report]) -> Iterator[Row]:
 
 def _cause(report: Report, cause: str) -> str:
     seconds = report.breakdown_seconds.get(cause)
-    if seconds is None:
+    if not seconds:
         return NOTHING
     return f"{show(seconds, 'time')} {show(seconds / report.latency.total_seconds, 'share'):>4}"
 

@@ -96,7 +96,10 @@ def _changes(each: Influence) -> tuple[float, float]:
 
 
 def _percent(change: float, there: bool) -> str:
-    return f"{100 * change:+.1f}%" if there else NOTHING
+    """No sign where nothing shows."""
+    if not there:
+        return NOTHING
+    return "0.0%" if abs(change) < 0.0005 else f"{100 * change:+.1f}%"
 
 
 def _bar(low: float, high: float, widest: float, block: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 FORWARD: Final = "forward"  # the phase of a graph that has no phases, and of an encoder
+KERNELS: Final = "kernels"  # of a GPU, in the place of an engine: its time is found kernel by kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

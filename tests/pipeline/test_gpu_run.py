@@ -13,6 +13,7 @@ from rdusim.baselines.gpu.timing import gpu_generation
 from rdusim.errors import RdusimError
 from rdusim.pipeline.gpu_run import is_gpu, resolve_on_gpus, run_on_gpus
 from rdusim.pipeline.request import RunRequest
+from rdusim.pipeline.stages import run
 
 ONE = RunRequest(model="llama-2-7b", arch="gpu/h100", sockets=1)
 
@@ -57,6 +58,11 @@ def test_unfused_is_eager_and_slower() -> None:
     eager, fused = run_on_gpus(replace(ONE, fusion="unfused")).report, run_on_gpus(ONE).report
     assert eager.kernel_launches > 2 * fused.kernel_launches
     assert eager.latency.total_seconds > fused.latency.total_seconds
+
+
+def test_a_gpu_is_no_machine_of_a_run_and_what_it_is_good_for_is_said() -> None:
+    with pytest.raises(RdusimError, match=r"another kind .*rdusim compare MODEL --with gpu/h100"):
+        run(ONE)
 
 
 @pytest.mark.parametrize(
