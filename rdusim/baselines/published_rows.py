@@ -36,7 +36,10 @@ CHOSEN: Final[Mapping[str, tuple[str, ...]]] = {
     "prompt and router of the composition": tuple(f"T{number}" for number in range(60, 70)),
     "kernels of the composition's prefill": ("T60", "T61", "T66", "T67", "T68", "T69"),
     "batch of the benchmark": tuple(f"T{number}" for number in range(10, 24)),
-    "kernels of the benchmark's baseline": ("T10", "T11", "T14", "T15", "T16", "T17", "T30", "T32"),
+    "kernels of the benchmark's baseline": (
+        *("T10", "T11", "T14", "T15", "T16", "T17"),
+        *(f"T{number}" for number in range(30, 37)),
+    ),
 }
 
 # Model of a target that is not shipped -> one of the same shapes.

@@ -23,7 +23,7 @@ from rdusim.pipeline.stages import Cache
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where a model's name belongs: what reads and builds models, and tables of what was published or found about some.
-OF_MODELS = ("graph/models/", "graph/readers/", "graph/gradients/")
+OF_MODELS = ("graph/models/", "graph/readers/", "graph/gradients/", "graph/class_defaults.py")
 TABLES = (
     "baselines/published.py",
     "baselines/published_rows.py",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from math import isclose
 from pathlib import Path
@@ -18,14 +18,16 @@ import pytest
 from rdusim.arch.show import show_arch
 from rdusim.baselines import published_rows
 from rdusim.baselines.explanations import EXPLAINED
+from rdusim.baselines.groups import GROUPS
 from rdusim.baselines.limits import Above, Near, Printed, Shares, Within
 from rdusim.baselines.published import SETS, UNITS, Case, Row, load_targets, select
 from rdusim.baselines.published_rows import CHOSEN, MACHINE, PENDING, ROWS, SAME_SHAPES
 from rdusim.cli import main
 from rdusim.errors import OptionError
-from rdusim.pipeline import Cache, RunRequest
+from rdusim.pipeline import Cache, RunRequest, answer
 from rdusim.pipeline.validate import validate
 from rdusim.report.render_validate import BEGIN, END, markdown, updated
+from rdusim.report.types import Report
 from rdusim.report.validation import Outcome, Validation, as_json, case_of
 from rdusim.report.validation_plot import validation_svg
 
@@ -75,6 +77,60 @@ def test_the_picture_of_the_docs_is_that_of_this_code() -> None:
     drawn = labels.findall((ROOT / "docs/validation.svg").read_bytes())
     now = labels.findall(validation_svg(everything()))
     assert drawn == now, "run: rdusim validate --plot docs/validation.svg"
+
+
+@pytest.mark.slow
+def test_groups_of_rows_keep_their_limits() -> None:
+    """Issue 6: calibrated targets, and the bars of Fig. 10, of which each that is far has a reason."""
+    groups = everything().groups()
+    assert [judged.group for judged in groups] == list(GROUPS)
+    for judged in groups:
+        assert judged.broken == () == judged.unexplained
+
+
+def both_runs(target: str) -> tuple[Report, Report]:
+    row = next(row for row in ROWS if row.target == target and row.main)
+    assert row.case is not None and row.against is not None
+    case, against = (RunRequest(arch=MACHINE, **asdict(each)) for each in (row.case, row.against))
+    return answer(case, cache=shared()), answer(against, cache=shared())
+
+
+@pytest.mark.slow
+def test_copies_of_keys_and_values_explain_the_decode_of_mistral() -> None:
+    """T22, T23: what explanations.py says of the three kernels."""
+    for target in ("T22", "T23"):
+        fused, unfused = (report.latency.total_seconds for report in both_runs(target))
+        copies = sum(
+            section.seconds
+            for section in both_runs(target)[1].sections
+            if section.name.endswith(("k_repeat", "v_repeat", "k_transpose"))
+        )
+        assert (round(1e3 * copies), round(1e3 * unfused)) == (28, 66)
+        ratio = (unfused - copies) / fused / TARGETS[target].value
+        assert 1 / 1.2 <= ratio <= 1.2
+
+
+@pytest.mark.slow
+def test_programs_sent_by_the_host_explain_the_convolution() -> None:
+    """T24, SO."""
+    fused, _ = both_runs("T24")
+    assert fused.setting.orchestration == "host"
+    said = (round(1e3 * fused.breakdown_seconds["launch"], 2), round(1e3 * fused.latency.total_seconds, 2))
+    assert said == (0.38, 0.49)
+
+
+@pytest.mark.slow
+def test_the_batch_explains_the_prefill_of_mistral() -> None:
+    """T20, T21: the quotient of both bars is nearly the same at batch 1, where both are within 1.2."""
+    batches: dict[bool, dict[str, float]] = {True: {}, False: {}}
+    for outcome in everything().outcomes:
+        if outcome.target.id in ("T20", "T21"):
+            assert outcome.row.case is not None
+            batches[outcome.row.main][outcome.target.id] = outcome.predicted or 0.0
+            if not outcome.row.main:
+                assert outcome.row.case.batch == 1 and (outcome.pair.factor or 9.0) < 1.2
+    quotients = [round(found["T21"] / found["T20"], 2) for found in batches.values()]
+    assert quotients == [1.11, 1.13]
 
 
 @pytest.mark.slow
