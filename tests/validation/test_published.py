@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from functools import cache
@@ -301,6 +302,12 @@ def test_a_target_was_used_where_the_note_of_the_parameter_says_so() -> None:
             assert named_in(row.note) == set(CHOSEN.get(row.path, ())), row.path
 
 
+def test_a_batch_that_no_source_prints_counts_as_chosen() -> None:
+    conditions = {target for path, targets in CHOSEN.items() if " " in path for target in targets}
+    open_ = {row.target for row in ROWS if row.case and row.case.batch and TARGETS[row.target].batch is None}
+    assert {"T10", "T31"} <= open_ <= conditions
+
+
 def test_targets_that_gpu_files_name_are_those_of_the_table() -> None:
     text = " ".join(
         line.partition("#")[2]
@@ -394,6 +401,14 @@ def test_a_plot_has_a_mark_for_every_main_row_and_is_the_same_twice(tmp_path: Pa
     drawn = picture.read_bytes()
     assert all(f">{name}</text>".encode() in drawn for name in ("T01", "T02", "T03", "T04", "T05"))
     assert validation_svg(validate((*machine_rows(), *select(ROWS, ["intensity"])))) == drawn
+
+
+def test_a_picture_without_matplotlib_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert called("--set", "machine", "--plot", "picture.svg") == 2
+    assert "rdusim[plot]" in capsys.readouterr().err
 
 
 def test_a_plot_names_the_points_beyond_the_band_and_what_the_marks_mean() -> None:
