@@ -78,7 +78,7 @@ class Pool:
             for batch in batches:
                 yield batch, run_batch([requests[number] for number in batch], remap=remap, files=files)
             return
-        asked = [_absolute(request) for request in requests] if self.away else requests
+        asked = _absolute(requests) if self.away else requests
         left = dict(enumerate(batches))
         for restart in range(_RESTARTS + 1):
             try:
@@ -119,14 +119,21 @@ def _lost(error: Exception) -> OptionError:
 _FILES: Final = ("model", "draft", "arch", "memory_hints")
 
 
-def _absolute(request: RunRequest) -> RunRequest:
+def _absolute(requests: Sequence[RunRequest]) -> list[RunRequest]:
     """Files by whole paths: a worker elsewhere has another working directory. Names of shipped things are no paths."""
-    found: dict[str, Any] = {}
-    for name in _FILES:
-        path = getattr(request, name)
-        if path and path not in (*names("graphs"), *names("arch")) and os.path.lexists(path):
-            found[name] = str(Path(path).resolve())
-    return replace(request, **found)
+    shipped = {*names("graphs"), *names("arch")}
+    whole: dict[str, str] = {}
+
+    def of(request: RunRequest) -> RunRequest:
+        found: dict[str, Any] = {}
+        for name in _FILES:
+            if (path := getattr(request, name)) and path not in shipped:
+                if path not in whole:
+                    whole[path] = str(Path(path).resolve()) if os.path.lexists(path) else path
+                found[name] = whole[path]
+        return replace(request, **found) if found else request
+
+    return [of(request) for request in requests]
 
 
 def _relative(outcome: Outcome) -> Outcome:
