@@ -201,3 +201,31 @@ def test_an_interrupt_leaves_no_file_and_says_how_to_go_on(tmp_path: Path) -> No
     assert process.returncode == 130
     assert "of 10,100 points are kept in" in said and "interrupted" in said
     assert list(tmp_path.glob("*.csv*")) == []
+
+
+SCENARIO = """\
+schema: rdusim-scenario/1
+machine: {arch: gpu/h100}
+experts:
+  - {model: llama-2-7b, count: 60, home: host}
+arrivals: {process: poisson, rate: 2, requests: 50}
+lengths: {prompt_tokens: 128, output_tokens: 20}
+"""
+
+
+def test_a_scenario_is_swept_by_its_own_fields_and_takes_no_options_of_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO)
+    vary = ("--vary", "scheduler.batch=1..4*2", "--jobs", "1")
+    assert called(path, *vary, "--json", "--metrics", "requests.finished") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["scheduler.batch"], row["requests.finished"]) for row in rows] == [(1, 50), (2, 50), (4, 50)]
+    assert "a scenario says that itself" in refused(capsys, path, *vary, "--phase", "decode")
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text("schema: rdusim-sweep/1\nscenario: scenario.yaml\nvary: {scheduler.batch: [1, 2]}\n")
+    assert called(experiment, "--jobs", "1", "--metrics", "requests.finished", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == rows[:2]
+    experiment.write_text("schema: rdusim-sweep/1\nscenario: scenario.yaml\nbatch: 2\nvary: {scheduler.batch: 1}\n")
+    assert f"{experiment}:3:8: batch: is what a scenario says itself" in refused(capsys, experiment)

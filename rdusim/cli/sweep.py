@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rdusim.cli.options import run_options
 from rdusim.cli.output import check_writable, emit, emit_rich, write_file
 
 if TYPE_CHECKING:
+    from rdusim.explore.axes import Request
     from rdusim.explore.experiment import Experiment
     from rdusim.explore.store import Store
     from rdusim.explore.sweep import Counts
@@ -84,10 +86,15 @@ def command(context: click.Context, /, **values: Any) -> None:
         write_file(plot, sweep_svg(result))
     if page is not None:
         from rdusim.explore.experiment import words_of
+        from rdusim.explore.serving import ServeRequest
         from rdusim.pipeline.pictures import command_of
         from rdusim.report.sweep_page import sweep_page
 
-        said = command_of("sweep", experiment.request, *words_of(experiment), "--report", page.name)
+        more = (*words_of(experiment), "--report", page.name)
+        if isinstance(experiment.request, ServeRequest):
+            said = shlex.join(["rdusim", "sweep", experiment.request.file, *more])
+        else:
+            said = command_of("sweep", experiment.request, *more)
         write_file(page, sweep_page(result, command=said).encode())
     if values["as_json"] or (output is not None and output.suffix == ".json"):
         emit(json_text(json_of(result)), output)
@@ -118,8 +125,10 @@ def _check_files(output: Path | None, plot: Path | None, store: Path | None, pag
 
 def _experiment(context: click.Context, values: dict[str, Any]) -> Experiment:
     """What is asked: by the file, by options, or by a file with options over it."""
+    from rdusim.errors import OptionError, Problem
     from rdusim.explore.axes import options
-    from rdusim.explore.experiment import Experiment, is_experiment, read_experiment, wanted_of
+    from rdusim.explore.experiment import Experiment, is_experiment, is_scenario, read_experiment, wanted_of
+    from rdusim.explore.serving import ServeRequest
     from rdusim.explore.space import LHS
     from rdusim.pipeline import RunRequest
 
@@ -127,11 +136,23 @@ def _experiment(context: click.Context, values: dict[str, Any]) -> Experiment:
     run = {name: values[name] for name in names}
     said = {name for name in run if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
     model = values["model"]
+    request: Request
     if is_experiment(model):
         asked = read_experiment(Path(model))
+        request = asked.request
+    if is_scenario(model) or (is_experiment(model) and isinstance(request, ServeRequest)):
+        if more := sorted(said - {"model"}):
+            flags = ", ".join("--set" if name == "overrides" else f"--{name.replace('_', '-')}" for name in more)
+            hint = "--vary changes its fields, such as machine.sockets=4"
+            raise OptionError(Problem(field=flags, message="a scenario says that itself", hint=hint))
+        if is_scenario(model):
+            request = ServeRequest(file=model)
+            asked = Experiment(request=request, title=Path(model).stem, wanted=())
+    elif is_experiment(model):
+        assert isinstance(asked.request, RunRequest)
         changes = {name: run[name] for name in said - {"model", "overrides", "cut_after"}}
-        request = replace(asked.request, **changes)
-        request = replace(request, overrides=(*request.overrides, *run["overrides"]), cut_after=run["cut_after"])
+        over = replace(asked.request, **changes)
+        request = replace(over, overrides=(*over.overrides, *run["overrides"]), cut_after=run["cut_after"])
     else:
         request = RunRequest(**run)
         asked = Experiment(request=request, title=model, wanted=())

@@ -13,18 +13,21 @@ from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from types import NoneType
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from rdusim.arch.build import build_value
 from rdusim.arch.load import load_arch_with_origins
 from rdusim.arch.structure import FieldKind, leaf_of
 from rdusim.errors import ArchError, OptionError, Problem
 from rdusim.explore.model_keys import model_keys, model_value, with_model_value
+from rdusim.explore.serving import ServeRequest, scenario_problems
 from rdusim.pipeline.request import RunRequest, value_problems
 from rdusim.sim.simulate import ENGINES
 from rdusim.units import Dimension, dimension_of
 
 Scalar = str | int | float | bool
+Request = RunRequest | ServeRequest
+AnyRequest = TypeVar("AnyRequest", RunRequest, ServeRequest, Request)
 
 
 class Target(StrEnum):
@@ -33,6 +36,7 @@ class Target(StrEnum):
     MACHINE = "machine"
     OPTION = "option"
     MODEL = "model"
+    SCENARIO = "scenario"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +62,10 @@ MODEL: Final = "model."  # paths of keys of config.json begin with it
 _LISTS: Final = ("overrides", "compiled_overrides", "cut_after")  # options that are no single value
 
 
-def axis(request: RunRequest, path: str, texts: Sequence[str]) -> Axis:
+def axis(request: Request, path: str, texts: Sequence[str]) -> Axis:
     """The axis of a path from `request` on. Raises OptionError with everything that is wrong with path or values."""
+    if isinstance(request, ServeRequest):
+        return _scenario_axis(request, path.strip(), texts)
     path = canonical(path)
     if path in options():
         return _option_axis(request, path, texts)
@@ -75,7 +81,7 @@ def canonical(path: str) -> str:
 
 
 def with_value(request: RunRequest, axis: Axis, value: Value) -> RunRequest:
-    """The request with one value of an axis in it."""
+    """The request of a run with one value of an axis in it."""
     if axis.target is Target.OPTION:
         return _with_option(request, axis.path, value.shown)
     if axis.target is Target.MODEL:
@@ -89,15 +95,19 @@ def with_value(request: RunRequest, axis: Axis, value: Value) -> RunRequest:
     )
 
 
-def at(request: RunRequest, point: Iterable[tuple[Axis, Value]]) -> RunRequest:
+def at(request: AnyRequest, point: Iterable[tuple[Axis, Value]]) -> AnyRequest:
     """The request at a point: the machine is chosen before its fields, a model before its keys."""
+    if isinstance(request, ServeRequest):
+        return replace(request, changes=(*request.changes, *((each.path, value.text) for each, value in point)))
     for each, value in sorted(point, key=lambda pair: _ORDER[pair[0].target]):
         request = with_value(request, each, value)
     return request
 
 
-def is_whole(request: RunRequest, path: str) -> bool:
+def is_whole(request: Request, path: str) -> bool:
     """Whether values of a path are whole numbers of their unit: counts, sizes, cycles. Raises OptionError."""
+    if isinstance(request, ServeRequest):
+        return not scenario_problems(request, path, ["1"]) and bool(scenario_problems(request, path, ["1.5"]))
     path = canonical(path)
     if (kind := options().get(path)) is not None:
         return kind is int
@@ -180,6 +190,25 @@ def _as(kind: type, text: str) -> Scalar:
         return float(text)
     if not text:
         raise ValueError
+    return text
+
+
+def _scenario_axis(request: ServeRequest, path: str, texts: Sequence[str]) -> Axis:
+    if problems := scenario_problems(request, path, texts):
+        raise OptionError(*problems)
+    return Axis(
+        path=path,
+        target=Target.SCENARIO,
+        values=tuple(Value(text=text.strip(), shown=_number_or_text(text.strip())) for text in texts),
+    )
+
+
+def _number_or_text(text: str) -> Scalar:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
     return text
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from rdusim.errors import OptionError, Problem
+from rdusim.explore.axes import Request
+from rdusim.explore.serving import ServeRequest
 from rdusim.explore.store import Outcome
 from rdusim.explore.worker import run_batch
-from rdusim.pipeline.request import RunRequest
 from rdusim.pipeline.step_store import code_digest
 from rdusim.shipped import names
 
@@ -71,7 +72,7 @@ class Pool:
         return self.jobs == 1 and not self.away
 
     def run(
-        self, batches: Sequence[Sequence[int]], requests: Sequence[RunRequest], *, remap: bool, files: str
+        self, batches: Sequence[Sequence[int]], requests: Sequence[Request], *, remap: bool, files: str
     ) -> Iterator[tuple[Sequence[int], list[Outcome]]]:
         """Batches of numbers of requests, with their outcomes, as they are done."""
         if self.here:
@@ -91,7 +92,7 @@ class Pool:
                     raise _lost(error) if type(error).__name__ in _KILLED else error from None
 
     def _parallel(
-        self, batches: Mapping[int, Sequence[int]], requests: Sequence[RunRequest], remap: bool, files: str
+        self, batches: Mapping[int, Sequence[int]], requests: Sequence[Request], remap: bool, files: str
     ) -> Iterator[tuple[int, list[Outcome]]]:
         from joblib import Parallel, delayed, parallel_config
 
@@ -103,7 +104,7 @@ class Pool:
             yield from Parallel(return_as="generator_unordered", batch_size=1)(work)
 
 
-def _numbered(number: int, requests: Sequence[RunRequest], remap: bool, files: str) -> tuple[int, list[Outcome]]:
+def _numbered(number: int, requests: Sequence[Request], remap: bool, files: str) -> tuple[int, list[Outcome]]:
     return number, run_batch(requests, remap=remap, files=files)
 
 
@@ -119,12 +120,14 @@ def _lost(error: Exception) -> OptionError:
 _FILES: Final = ("model", "draft", "arch", "memory_hints")
 
 
-def _absolute(requests: Sequence[RunRequest]) -> list[RunRequest]:
+def _absolute(requests: Sequence[Request]) -> list[Request]:
     """Files by whole paths: a worker elsewhere has another working directory. Names of shipped things are no paths."""
     shipped = {*names("graphs"), *names("arch")}
     whole: dict[str, str] = {}
 
-    def of(request: RunRequest) -> RunRequest:
+    def of(request: Request) -> Request:
+        if isinstance(request, ServeRequest):
+            return replace(request, file=str(Path(request.file).resolve()))
         found: dict[str, Any] = {}
         for name in _FILES:
             if (path := getattr(request, name)) and path not in shipped:

@@ -8,15 +8,18 @@ from itertools import pairwise
 from math import ceil
 from typing import Final
 
-from rdusim.pipeline.request import RunRequest
+from rdusim.explore.axes import Request
+from rdusim.explore.serving import ServeRequest
 
 LEAST: Final = 0.05  # seconds of a batch: a message to a process and back takes about a thousandth
 KEPT: Final = 2.0  # seconds of a batch, unless compiling takes longer: what a kill may lose
 _WORTH: Final = 5.0  # times as long as compiling: of a batch whose worker has to compile, a sixth at most
 
 
-def compiled_alike(request: RunRequest, *, remap: bool) -> Hashable:
+def compiled_alike(request: Request, *, remap: bool) -> Hashable:
     """Equal for requests that share what is compiled."""
+    if isinstance(request, ServeRequest):
+        return request.file  # its steps are on disk (pipeline/step_store.py)
     own = remap or request.compiled_overrides is None
     overrides = request.overrides if own else request.compiled_overrides
     return replace(request, overrides=overrides or (), compiled_overrides=None, engine="")

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 from rdusim.errors import ArchError
+from rdusim.explore.serving import ServeRequest, scenario_of
 from rdusim.pipeline import Cache, RunRequest, answer
 from rdusim.report.export import Json, as_json
 from rdusim.report.types import Report
 
 # Lists of a report, and the field that tells their entries apart: `memory.hbm.peak_bytes`, `sections.decoder.seconds`.
 _NAMED: Final = {"memory": "tier", "units": "unit", "sections": "name"}
-_OTHER: Final = ("notes", "simulator", "plans")  # no figures of the run
+_OTHER: Final = ("notes", "simulator", "plans", "step_costs")  # no figures of the run
 BOUND: Final = "bound"  # the cause that takes most of the time
 
 Metric = float | int | str | bool
@@ -46,13 +47,21 @@ def metrics(report: Report) -> dict[str, Metric]:
     return found
 
 
+def serve_metrics(request: ServeRequest) -> dict[str, Metric]:
+    """Figures of serving a scenario, by dotted names of the JSON of `rdusim serve`. Raises RdusimError."""
+    from rdusim.pipeline.serving import simulate_serving
+    from rdusim.report.serving import as_json as json_of
+
+    return dict(_flat(json_of(simulate_serving(scenario_of(request))), ""))
+
+
 def _flat(value: Json, path: str) -> Iterator[tuple[str, Metric]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             if path or key not in _OTHER:
                 yield from _flat(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
-        if (by := _NAMED.get(path)) is None:
+        if (by := _NAMED.get(path)) is None or not all(isinstance(entry, dict) and by in entry for entry in value):
             return
         for entry in value:
             assert isinstance(entry, dict)

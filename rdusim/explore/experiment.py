@@ -9,7 +9,8 @@ from typing import Any, Final
 import yaml
 
 from rdusim.errors import OptionError, Problem, RdusimError
-from rdusim.explore.axes import axis, canonical, options
+from rdusim.explore.axes import Request, axis, canonical, options
+from rdusim.explore.serving import ServeRequest
 from rdusim.explore.space import LHS, Wanted
 from rdusim.graph.readers.document import Document, Node
 from rdusim.pipeline.request import RunRequest
@@ -19,6 +20,7 @@ _YAML: Final = (".yaml", ".yml")
 _KEYS: Final = (
     "schema",
     "title",
+    "scenario",
     "set",
     "vary",
     "zip",
@@ -36,7 +38,7 @@ _KEYS: Final = (
 class Experiment:
     """A request and its axes; `objectives`, `pareto` and `metrics` are names of columns as written."""
 
-    request: RunRequest
+    request: Request
     title: str
     wanted: tuple[Wanted, ...]
     zipped: tuple[tuple[str, ...], ...] = ()
@@ -73,11 +75,20 @@ def words_of(experiment: Experiment) -> list[str]:
 
 def is_experiment(path: str) -> bool:
     """Whether a file is one: a YAML file whose schema says so."""
+    return _has_schema(path, "rdusim-sweep/")
+
+
+def is_scenario(path: str) -> bool:
+    """Whether a file is what `rdusim serve` takes."""
+    return _has_schema(path, "rdusim-scenario/")
+
+
+def _has_schema(path: str, schema: str) -> bool:
     if not path.endswith(_YAML) or not Path(path).is_file():
         return False
     try:
         with Path(path).open(encoding="utf-8") as lines:
-            return any(line.partition(":")[0].strip() == "schema" and "rdusim-sweep/" in line for line in lines)
+            return any(line.partition(":")[0].strip() == "schema" and schema in line for line in lines)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -88,7 +99,7 @@ def read_experiment(path: Path) -> Experiment:
     known = (*_KEYS, *(name.replace("_", "-") for name in options()), *options())
     top = document.mapping(document.root, "", tuple(dict.fromkeys(known)))
     _schema(document, top)
-    request = _request(document, top)
+    request = _scenario(document, top, path.parent) if "scenario" in top else _request(document, top)
     experiment = Experiment(
         request=request,
         title=document.text(top["title"], "title") if "title" in top else path.stem,
@@ -111,6 +122,15 @@ def _schema(document: Document, top: dict[str, Node]) -> None:
     if said != SCHEMA:
         message = "is missing" if said is None else f"{said!r} is not a schema this rdusim reads"
         document.wrong(top.get("schema"), message, field="schema", hint=f"write 'schema: {SCHEMA}' as the first line")
+
+
+def _scenario(document: Document, top: dict[str, Node], folder: Path) -> ServeRequest:
+    """A scenario says everything itself."""
+    for key, node in top.items():
+        if canonical(key) in options() or key == "set":
+            hint = "vary it, or write it into the scenario"
+            document.wrong(node, "is what a scenario says itself", field=key, hint=hint)
+    return ServeRequest(file=str(folder / document.text(top["scenario"], "scenario")))
 
 
 def _request(document: Document, top: dict[str, Node]) -> RunRequest:

@@ -47,7 +47,7 @@ def read_goal(text: str, *, flag: str, axes: Collection[str] = ()) -> Goal:
 
 def _ends(name: str, end: str) -> bool:
     """Whether the figure itself, or the group of its kind (`breakdown_seconds.hbm`), is called so."""
-    return any(part == end or part.endswith(f"_{end}") for part in name.split(".")[-2:])
+    return any(part == end or part.endswith(f"_{end}") for part in name.split("."))
 
 
 def goal_problems(named: Sequence[tuple[str, str]], known: Collection[str]) -> list[Problem]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from rdusim import __version__
 from rdusim.arch.load import arch_digest
 from rdusim.errors import RdusimError
+from rdusim.explore.axes import Request
+from rdusim.explore.serving import ServeRequest, content_of
 from rdusim.graph.load import locate
 from rdusim.pipeline.request import RunRequest
 from rdusim.pipeline.step_store import code_digest
@@ -20,8 +23,10 @@ class Identity:
 
     _files: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def key(self, request: RunRequest, *, remap: bool) -> str:
+    def key(self, request: Request, *, remap: bool) -> str:
         """Equal keys, equal figures: of the request with its files by content, where they lie makes no difference."""
+        if isinstance(request, ServeRequest):
+            return sha256(f"{__version__} {code_digest()} {_serving()} {content_of(request)}".encode()).hexdigest()[:40]
         said: list[object] = [__version__, code_digest()]
         for each in fields(RunRequest):
             value = getattr(request, each.name)
@@ -41,6 +46,14 @@ class Identity:
         if (kind, name) not in self._files:
             self._files[kind, name] = _content(kind, name)
         return self._files[kind, name]
+
+
+@cache
+def _serving() -> str:
+    """A digest of the code that serves, beside that which steps follow from."""
+    package = Path(__file__).resolve().parents[1]
+    files = (file for part in ("serve", "baselines") for file in sorted((package / part).rglob("*.py")))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _content(kind: str, name: str) -> str:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from rdusim.errors import OptionError, Problem
-from rdusim.explore.axes import Axis, Value, axis, canonical, is_whole
+from rdusim.explore.axes import Axis, Request, Value, axis, canonical, is_whole
 from rdusim.explore.values import Interval, read_values
-from rdusim.pipeline.request import RunRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +48,7 @@ class Space:
 
 
 def space_of(
-    request: RunRequest,
+    request: Request,
     wanted: Sequence[Wanted],
     *,
     zipped: Sequence[Sequence[str]] = (),
@@ -95,7 +94,7 @@ def space_of(
 
 
 def _axes(
-    request: RunRequest, wanted: Sequence[Wanted], columns: dict[str, list[str]]
+    request: Request, wanted: Sequence[Wanted], columns: dict[str, list[str]]
 ) -> tuple[tuple[Axis, ...], list[Problem]]:
     """Axes of their different values, each checked."""
     axes, problems = list[Axis](), list[Problem]()

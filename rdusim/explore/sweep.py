@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Final
 
 from rdusim.errors import OptionError
-from rdusim.explore.axes import at
+from rdusim.explore.axes import Request, at
 from rdusim.explore.backends import Backend, Pool, open_backend
 from rdusim.explore.batches import batches_of, compiled_alike
 from rdusim.explore.evaluate import BOUND
@@ -23,7 +23,6 @@ from rdusim.explore.space import Space, space_of
 from rdusim.explore.store import Outcome, Store
 from rdusim.explore.tables import columns_of, is_pattern, shown_names
 from rdusim.explore.worker import run_batch
-from rdusim.pipeline.request import RunRequest
 from rdusim.report.sweep import Best, Front, Goal, SweepAxis, SweepResult
 from rdusim.report.types import Latency, Throughput
 from rdusim.sim.causes import FIXED
@@ -68,7 +67,7 @@ def sweep(
         identity = Identity()
         requests = [at(experiment.request, space.at(number)) for number in range(len(space.points))]
         keys = [identity.key(request, remap=experiment.remap) for request in requests]
-        different: dict[str, RunRequest] = {}
+        different: dict[str, Request] = {}
         for key, request in zip(keys, requests, strict=True):
             different.setdefault(key, request)
         work = _Work(
@@ -117,7 +116,7 @@ class _Goals:
 class _Work:
     """Different points of a sweep by key, and what is known of them so far."""
 
-    requests: dict[str, RunRequest]
+    requests: dict[str, Request]
     outcomes: dict[str, Outcome]
     store: Store
     remap: bool

@@ -23,6 +23,13 @@ USUAL: Final = (
     "memory.*.peak_bytes",
     "operational_intensity.flops_per_byte",
     "kernel_launches",
+    "latency_seconds.*.mean",
+    "latency_seconds.*.p99",
+    "requests.per_second",
+    "requests.output_tokens_per_second",
+    "expert_cache.hit_rate",
+    "slo.kept_share",
+    "slo.goodput_requests_per_second",
 )
 PARETO: Final = "pareto"
 ERROR: Final = "error"

@@ -60,14 +60,18 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
-def load_scenario(path: str | Path) -> Scenario:
+def load_scenario(path: str | Path, changes: Iterable[tuple[str, str]] = ()) -> Scenario:
     """The scenario of a file. Models and machines are looked up, traces only found: reading them is their reader's.
+
+    `changes`: paths such as `scheduler.batch`, and the text that stands there instead.
 
     Raises ServeError with every problem of the file at once.
     """
     path = Path(path)
     try:
         document = Document(path)
+        for field, text in changes:
+            document.put(field, text)
         top = Group(document, document.root, "", ("schema", *_names(Scenario, but=("file",), plus=("hbm", "price"))))
         scenario = _read(top, path)
         document.check()

@@ -38,6 +38,18 @@ class Document:
             raise GraphError(Problem(message="the file is empty", file=self.file, line=1))
         return root
 
+    def put(self, path: str, text: str) -> None:
+        """`text` (YAML) instead of what stands at a dotted path; groups that are not there are made.
+
+        An entry of a list is named by its number from 0. What is put in has no line of the file.
+        """
+        value = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.ScalarNode("tag:yaml.org,2002:str", "")
+        _forget_lines(value)
+        at, *keys = self.root, *path.split(".")
+        while keys:
+            key = keys.pop(0)
+            at = _put(at, key, value if not keys else None, self, path)
+
     def wrong(self, node: Node | None, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         mark = node.start_mark if node is not None else None
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
@@ -102,3 +114,38 @@ class Document:
             self.wrong(node, f"{value!r} is not a size", field=field, hint="a whole number of at least 1")
             return 1
         return int(value)
+
+
+def _put(at: Node, key: str, value: Node | None, document: Document, path: str) -> Node:
+    """The node below `at` that `key` names, `value` in its place if there is one."""
+    if isinstance(at, yaml.SequenceNode):
+        if not (key.isdecimal() and int(key) < len(at.value)):
+            document.wrong(None, f"{key!r} is no number of an entry: there are {len(at.value)}", field=path)
+            return at
+        if value is not None:
+            at.value[int(key)] = value
+        found: Node = at.value[int(key)]
+        return found
+    if not isinstance(at, yaml.MappingNode):
+        document.wrong(None, f"{key!r} is below a value that has no fields", field=path)
+        return at
+    names = [name.value for name, _ in at.value]
+    if key not in names:
+        at.value.append((_unplaced(key), yaml.MappingNode("tag:yaml.org,2002:map", [])))
+        names.append(key)
+    place = names.index(key)
+    if value is not None:
+        at.value[place] = (at.value[place][0], value)
+    below: Node = at.value[place][1]
+    return below
+
+
+def _unplaced(text: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text)
+
+
+def _forget_lines(node: Node) -> None:
+    node.start_mark = None
+    for inner in node.value if isinstance(node.value, list) else ():
+        for each in inner if isinstance(inner, tuple) else (inner,):
+            _forget_lines(each)
