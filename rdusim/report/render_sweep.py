@@ -23,6 +23,8 @@ _KINDS: Final[tuple[tuple[str, Kind], ...]] = (
     ("seconds", "time"),
     ("bytes", "size"),
     ("utilization", "share"),
+    ("share", "share"),
+    ("hit_rate", "share"),
 )
 
 
