@@ -17,6 +17,7 @@ import yaml
 from _examples.blocks import Block, blocks, problems
 from _examples.folder import Folder, execute, opened, put, run
 
+import rdusim
 from rdusim.pipeline.scenario_load import PROCESSES, SOURCES
 from rdusim.pipeline.scenario_types import KvEntry, Scenario, SchedulerEntry
 from rdusim.serve.dispatch import DISPATCHERS
@@ -160,6 +161,14 @@ def test_the_format_of_scenarios_in_its_readme_is_what_their_reader_takes() -> N
     assert set(said["scheduler"]) == names[SchedulerEntry]
     for table in (CACHES, ROUTERS, SCHEDULERS, DISPATCHERS, PROCESSES, SOURCES):
         assert [name for name in table if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("name", rdusim.__all__)
+def test_every_exported_name_is_in_the_reference_and_says_what_it_is(name: str) -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    noun = getattr(rdusim, name)
+    assert f".. autofunction:: rdusim.{name}\n" in page or f".. automodule:: {noun.__module__}\n" in page
+    assert noun.__doc__ and not noun.__doc__.startswith(f"{name}(")  # which is what a dataclass says of itself
 
 
 # ---- examples ----

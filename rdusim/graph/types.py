@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 class Phase(StrEnum):
+    """What a run does with its tokens: read a prompt, make the next token of each sequence, or learn from them."""
+
     PREFILL = "prefill"
     DECODE = "decode"
     TRAIN = "train"
