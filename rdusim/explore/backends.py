@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -60,11 +61,15 @@ def open_backend(backend: Backend) -> Iterator[Pool]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """`jobs` at once. `settings`: of joblib's backend. `away`: workers have another working directory."""
+    """`jobs` at once. `settings`: of joblib's backend. `away`: workers have another working directory.
+
+    `streams`: a batch comes back when it is done; otherwise as many as there are jobs come back together.
+    """
 
     jobs: int
     settings: Mapping[str, Any]
     away: bool = False
+    streams: bool = True
 
     @property
     def here(self) -> bool:
@@ -101,7 +106,11 @@ class Pool:
             for number, batch in batches.items()
         ]
         with parallel_config(**self.settings):
-            yield from Parallel(return_as="generator_unordered", batch_size=1)(work)
+            if self.streams:
+                yield from Parallel(return_as="generator_unordered", batch_size=1)(work)
+                return
+            for begin in range(0, len(work), self.jobs):
+                yield from Parallel(batch_size=1)(work[begin : begin + self.jobs])
 
 
 def _numbered(number: int, requests: Sequence[Request], remap: bool, files: str) -> tuple[int, list[Outcome]]:
@@ -179,14 +188,15 @@ def _ray(backend: Backend) -> Iterator[Pool]:
     from ray.util.joblib import register_ray
 
     try:
+        _knock(backend.scheduler or "")  # ray itself would try for minutes
         ray.init(address=backend.scheduler, logging_level="ERROR", log_to_driver=False)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise _unreachable(backend, error) from None
     try:
-        _same_code({"a worker": ray.get(ray.remote(code_digest).remote(), timeout=60.0)}, backend)
+        _same_code({"a worker": ray.get(ray.remote(_digest).remote(), timeout=60.0)}, backend)
         register_ray()
         jobs = int(ray.cluster_resources().get("CPU", 1))
-        yield Pool(jobs=jobs, settings={"backend": "ray", "n_jobs": jobs}, away=True)
+        yield Pool(jobs=jobs, settings={"backend": "ray", "n_jobs": jobs}, away=True, streams=False)
     finally:
         ray.shutdown()
 
@@ -197,6 +207,14 @@ BACKENDS: Final[Mapping[str, Callable[[Backend], AbstractContextManager[Pool]]]]
     "ray": _ray,
 }
 _ADDRESS: Final = {"dask": "--scheduler tcp://HOST:8786", "ray": "--scheduler ray://HOST:10001"}
+
+
+def _knock(address: str) -> None:
+    """Raises OSError or ValueError where nothing listens at `HOST:PORT` or `ray://HOST:PORT`."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and host and port.isdecimal()):
+        raise ValueError("an address has a host and a port")
+    socket.create_connection((host, int(port)), timeout=_REACH).close()
 
 
 def _needed(module: str, extra: str) -> Any:
@@ -211,6 +229,11 @@ def _unreachable(backend: Backend, error: Exception) -> OptionError:
     said = str(error).splitlines()[0] if str(error) else type(error).__name__
     message = f"no {backend.name} cluster answers at {backend.scheduler}: {said}"
     return OptionError(Problem(field="--scheduler", message=message, hint=_ADDRESS[backend.name]))
+
+
+def _digest() -> str:
+    """A plain function: Ray takes nothing that is wrapped."""
+    return code_digest()
 
 
 def _same_code(digests: Mapping[str, str], backend: Backend) -> None:

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from rdusim.errors import OptionError
 from rdusim.explore.axes import Axis, Value, at
-from rdusim.explore.backends import Backend, check_backend, open_backend
+from rdusim.explore.backends import Backend, Pool, check_backend, open_backend
 from rdusim.explore.experiment import Experiment
 from rdusim.explore.identity import Identity
 from rdusim.explore.space import space_of
@@ -66,6 +67,23 @@ def test_a_backend_whose_package_is_missing_names_the_extra(monkeypatch: pytest.
         pass
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("ray://127.0.0.1:9", "refused"), ("127.0.0.1:9", "refused"), ("nowhere", "a host and a port")],
+)
+def test_a_ray_cluster_is_asked_for_an_answer_before_ray_waits_for_minutes(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    """Without ray: it must not come so far."""
+    for name in ("ray", "ray.util", "ray.util.joblib"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules["ray.util.joblib"].register_ray = None  # type: ignore[attr-defined]
+    with pytest.raises(OptionError) as caught, open_backend(Backend(name="ray", scheduler=address)):
+        pass
+    assert f"no ray cluster answers at {address}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
 SLOW = """
 import os, sys, time
 from rdusim.explore import worker
@@ -112,6 +130,20 @@ def test_a_sweep_that_is_killed_outright_loses_only_the_batch_in_flight_and_does
     resumed = sweep(asked, store=Store(store), backend=HERE, counts=counts)
     assert (counts.found, counts.computed) == (119, 0)
     assert csv_text(resumed) == csv_text(sweep(asked, store=Store(None), backend=HERE))
+
+
+def test_a_pool_that_gives_batches_back_together_gives_the_same_outcomes() -> None:
+    """As Ray's does."""
+    asked = experiment(f"{BANDWIDTH}=20 GB/s..29 GB/s:1")
+    requests = [at(asked.request, point) for point in points_of(asked)]
+    batches = [[number, number + 1] for number in range(0, 10, 2)]
+    together = Pool(jobs=2, settings={"backend": "loky", "n_jobs": 2}, streams=False)
+    found, here = (
+        {tuple(batch): outcomes for batch, outcomes in pool.run(batches, requests, remap=False, files="")}
+        for pool in (together, Pool(jobs=1, settings={}))
+    )
+    assert found == here
+    assert len(found) == 5
 
 
 @pytest.fixture
