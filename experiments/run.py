@@ -5,7 +5,7 @@ The short table in its README.md is made anew, too.
     python experiments/run.py                        all of them, as `make experiments` does
     python experiments/run.py experiments/fusion     one, or several
 
-Runs that experiments have in common are compiled once. The format of a folder is in experiments/README.md. Exit code 2:
+Runs that experiments have in common are made once. The format of a folder is in experiments/README.md. Exit code 2:
 an experiment makes no sense, and nothing of it was written.
 """
 
@@ -21,67 +21,71 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rdusim.pipeline import Cache
     from runner.types import Experiment, Outcome
 
 HERE = Path(__file__).parent
 WRONG = 2
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", type=Path, nargs="*", help="with an experiment.yaml in it; all if none is named")
-    options.add_argument("--no-plot", action="store_true", help="only the tables")
+    options.add_argument("--no-plot", dest="plot", action="store_false", help="only the tables")
     chosen = options.parse_args(arguments)
     folders = chosen.folder or sorted(path.parent for path in HERE.glob("*/experiment.yaml"))
 
     from rdusim.errors import RdusimError
     from rdusim.pipeline import Cache
+    from runner.families import families
+    from runner.picture import check_plot
     from runner.read import read_experiment
 
-    experiments, wrong = [], False
-    for folder in folders:
+    experiments, problems = [], list[str]()
+    for folder in folders:  # all of them before the work, not in the middle of it
         try:
             experiments.append(read_experiment(folder))
         except RdusimError as error:
-            print(error, file=sys.stderr)
-            wrong = True
-    if wrong:  # before the work, not in the middle of it
+            problems.append(str(error))
+    try:
+        if chosen.plot:
+            check_plot()
+        if problems:
+            raise RdusimError(*problems)
+        for family in families(experiments):
+            cache = Cache()
+            for experiment in family:
+                rerun(experiment, cache, plot=chosen.plot)
+    except RdusimError as error:
+        print(error, file=sys.stderr)
         return WRONG
-    cache = Cache()
-    for experiment in experiments:
-        try:
-            rerun(experiment, cache, plot=not chosen.no_plot)
-        except RdusimError as error:
-            print(error, file=sys.stderr)
-            return WRONG
+    except KeyboardInterrupt:
+        print("interrupted: the files of the experiment in work are as they were", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
-def rerun(experiment: Experiment, cache: object, *, plot: bool) -> None:
-    """Predict, write both files, and say in a line how it went."""
+def rerun(experiment: Experiment, cache: Cache, *, plot: bool) -> None:
+    """Predict, write the files, and say in a line how it went."""
     from rdusim.cli.output import progress
-    from rdusim.pipeline import Cache
     from runner.page import refreshed
+    from runner.picture import picture
     from runner.predict import predict
     from runner.results import table
 
-    assert isinstance(cache, Cache)
     start = process_time()
     with progress() as observe:
         outcomes = predict(experiment, cache, observe)
     files = {"results.csv": table(experiment, outcomes)}
     if plot:
-        from runner.picture import picture
-
         files["results.svg"] = picture(experiment, outcomes)
     readme = experiment.folder / "README.md"
     if readme.is_file():
-        page = readme.read_text(encoding="utf-8")
-        if (fresh := refreshed(page, experiment, outcomes)) != page:
-            files["README.md"] = fresh.encode()
+        files["README.md"] = refreshed(readme.read_text(encoding="utf-8"), experiment, outcomes).encode()
     for name, content in files.items():
         _write(experiment.folder / name, content)
-    print(summary(experiment, outcomes))
+    print(summary(experiment, outcomes), flush=True)
     print(f"{experiment.name}: {process_time() - start:.1f} s of CPU", file=sys.stderr)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
+from rdusim.errors import OptionError, Problem
 from runner.results import error, published_value
 from runner.types import Experiment, Outcome, Panel, said
 
@@ -32,6 +33,15 @@ _STYLE: Final[Mapping[str, object]] = {
 }
 _BAR: Final = 0.24  # inches
 _BESIDE: Final = 2  # panels of lines side by side
+
+
+def check_plot() -> None:
+    """Raises OptionError before the work rather than after it."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        message, hint = "matplotlib is not installed", "pip install 'rdusim[plot]', or --no-plot"
+        raise OptionError(Problem(message=message, hint=hint)) from None
 
 
 def picture(experiment: Experiment, outcomes: Sequence[Outcome]) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, get_type_hints
 
+from rdusim.baselines.gpu.load import load_gpu
 from rdusim.baselines.published import UNITS, Case, Row, load_targets
 from rdusim.baselines.published_rows import MACHINE, ROWS
 from rdusim.errors import RdusimError
@@ -119,13 +121,7 @@ class Rows:
         if model and beside.suffix == ".yaml" and beside.is_file():
             options = {**options, "model": str(beside)}
         request = RunRequest(**{"model": "", **options})  # type: ignore[arg-type]  # as the hints of RunRequest say
-        try:
-            Stages(request)
-        except RdusimError as error:
-            for problem in error.problems:
-                self.document.wrong(node, problem.message, field=problem.field, hint=problem.hint)
-            return None
-        return request
+        return request if self._note(node, partial(Stages, request)) else None
 
     def _published(
         self, node: Node, row: Mapping[str, Node], varied: Mapping[str, Node], change: Node | None
@@ -183,29 +179,45 @@ class Rows:
         self._check_case(node, changed)
         if "experts" not in changes:
             return Published(row=changed, changed=bool(changes) or "like" in node)
-        measure = self.document.word(
-            node.get("measure", self.top.get("measure")), "measure", tuple(ByExperts), ByExperts.SECONDS
+        measure = ByExperts(
+            self.document.word(
+                node.get("measure", self.top.get("measure")), "measure", tuple(ByExperts), ByExperts.SECONDS
+            )
         )
+        if changed.set != "coe" or changed.case is None:
+            where, hint = node.get("like", node.get("published")), "T60 to T72 are about compositions"
+            self.document.wrong(where, f"{row.target} is no composition of experts", field="like", hint=hint)
+        elif measure is ByExperts.SECONDS and not (changed.case.input_tokens and changed.case.output_tokens):
+            self.document.wrong(
+                node.get("like"), f"{row.target} has no prompt and answer", field="like", hint="T60, T61"
+            )
         return Composition(
             row=changed,
             experts=int(str(changes["experts"])),
-            measure=ByExperts(measure),
+            measure=measure,
             uniform=bool(changes.get("uniform", False)),
         )
 
     def _check_case(self, node: Mapping[str, Node], row: Row) -> None:
         where = node.get("change", node.get("like", node.get("published")))
+        if row.gpu:
+            self._note(where, partial(load_gpu, row.gpu))
         for case in (row.case, row.against):
             if case is None:
                 continue
-            try:
-                locate(case.model)
-                if case.phase not in _PHASES_OF_COMPOSITIONS and not row.gpu:
-                    Stages(request_of(case))
-            except RdusimError as error:
-                for problem in error.problems:
-                    self.document.wrong(where, problem.message, field=problem.field, hint=problem.hint)
-                return
+            self._note(where, partial(locate, case.model))
+            if case.phase not in _PHASES_OF_COMPOSITIONS and not row.gpu:
+                self._note(where, partial(Stages, request_of(case)))
+
+    def _note(self, node: Node | None, check: Callable[[], object]) -> bool:
+        """Whether a check passes; its problems are noted where the value stands."""
+        try:
+            check()
+        except RdusimError as error:
+            for problem in error.problems:
+                self.document.wrong(node, problem.message, field=problem.field, hint=problem.hint)
+            return False
+        return True
 
     def _unit(self, row: Mapping[str, Node], default: str) -> str:
         return self.document.text(row["unit"], "unit") if "unit" in row else default

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from rdusim.errors import RdusimError
+from runner.families import families
 from runner.page import BEGIN, END
 from runner.read import read_experiment
 
@@ -129,6 +130,55 @@ def test_a_mistake_is_named_with_its_line_and_nothing_is_written(
     said = capsys.readouterr()
     assert message in said.err and f"experiment.yaml:{line}" in said.err and said.out == ""
     assert not (folder / "results.csv").exists()
+
+
+COMPOSITION = """\
+schema: rdusim-experiment/1
+title: composition
+source: nowhere
+x: experts
+lines:
+  - {series: node, like: T72, unit: nodes, measure: coe.nodes, vary: {experts: [979, 980]}}
+  - {series: DGX, like: T72, change: {gpu: h100}, unit: nodes, measure: coe.nodes_near, vary: {experts: [46, 47]}}
+picture: {kind: lines, y: nodes}
+"""
+HELD = "experts,series,id,value,unit,source\n" + "".join(
+    f"{experts},{series},,,nodes,\n" for series, experts in (("node", 979), ("node", 980), ("DGX", 46), ("DGX", 47))
+)
+
+
+def test_nodes_of_a_composition_step_up_where_one_is_full(tmp_path: Path) -> None:
+    """13.48 GB each: 12 TiB of DDR hold 979; 640 GB of HBM hold 46 and a router."""
+    folder = write(tmp_path / "coe", COMPOSITION, HELD)
+    assert run_py().main([str(folder)]) == 0
+    assert [row["prediction"] for row in results(folder)] == ["1", "2", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("gpu: h100", "gpu: h200", 7, "h200"),
+        ("like: T72, unit", "like: T10, unit", 6, "T10 is no composition of experts"),
+        ("like: T72, unit", "like: T100, unit", 6, "no target 'T100' in targets.csv"),
+        ("coe.nodes,", "coe.seconds,", 6, "T72 has no prompt and answer"),
+        ("[979, 980]", "[979, many]", 6, "'many' is not a size"),
+        ("change: {gpu: h100}", "change: {cpu: h100}", 7, "key 'cpu' is not known"),
+    ],
+)
+def test_a_composition_that_cannot_be_asked_for_is_refused(
+    old: str, new: str, line: int, message: str, tmp_path: Path
+) -> None:
+    assert old in COMPOSITION
+    with pytest.raises(RdusimError) as error:
+        read_experiment(write(tmp_path / "coe", COMPOSITION.replace(old, new), HELD))
+    assert message in str(error.value) and f"experiment.yaml:{line}" in str(error.value)
+
+
+def test_experiments_that_share_a_run_stand_together(tmp_path: Path) -> None:
+    toy = read_experiment(write(tmp_path / "toy"))
+    coe = read_experiment(write(tmp_path / "coe", COMPOSITION, HELD))
+    lines = read_experiment(write(tmp_path / "lines", EXPERIMENT.replace("title: toy", "title: again")))
+    assert [[one.name for one in family] for family in families([toy, coe, lines])] == [["coe"], ["toy", "lines"]]
 
 
 def test_a_figure_that_no_report_has_is_a_mistake_of_the_experiment(
