@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from rdusim.errors import OptionError, Problem
@@ -33,6 +34,7 @@ _STYLE: Final[Mapping[str, object]] = {
 }
 _BAR: Final = 0.24  # inches
 _BESIDE: Final = 2  # panels of lines side by side
+_LETTERS: Final = 11  # of the title in an inch
 
 
 def check_plot() -> None:
@@ -53,7 +55,8 @@ def picture(experiment: Experiment, outcomes: Sequence[Outcome]) -> bytes:
         mpl.use("svg")
         mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its keys are a type of their own
         figure = _bars(experiment, outcomes) if experiment.picture.kind == "bars" else _lines(experiment, outcomes)
-        figure.suptitle(experiment.title, fontsize=11, fontweight="bold")
+        title = wrap(experiment.title, int(_LETTERS * figure.get_figwidth()))
+        figure.suptitle("\n".join(title), fontsize=11, fontweight="bold")
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "rdusim", "Title": experiment.title})
         return out.getvalue()
@@ -180,7 +183,9 @@ def _lines(experiment: Experiment, outcomes: Sequence[Outcome]) -> Figure:
 
     panels = experiment.picture.panels
     rows = -(-len(panels) // _BESIDE)
-    figure = Figure(figsize=(6.5 * min(len(panels), _BESIDE), 0.4 + 4.3 * rows), layout="constrained")
+    figure = Figure(
+        figsize=(6.5 * min(len(panels), _BESIDE) + (len(panels) == 1), 0.4 + 4.3 * rows), layout="constrained"
+    )
     places = figure.subplots(rows, min(len(panels), _BESIDE), squeeze=False).flatten()
     for panel, axes in zip(panels, places, strict=False):
         for series, (colour, marker) in _looks(panel).items():
@@ -195,6 +200,8 @@ def _lines(experiment: Experiment, outcomes: Sequence[Outcome]) -> Figure:
         if experiment.picture.scale == "log":
             _log_ticks(axes.yaxis)
         axes.grid(alpha=0.3)
+        if any(published_value(experiment, outcome) is not None for outcome in outcomes):
+            axes.plot([], [], marker="D", color="white", markeredgecolor="black", linestyle="", label="published")
         axes.legend(frameon=False)
     return figure
 
@@ -205,7 +212,8 @@ def _line(axes: Axes, experiment: Experiment, outcomes: Sequence[Outcome], colou
         return
     xs, ys = [x for x, _, _ in main], [y for _, y, _ in main]
     shape = marker if len(xs) <= 12 else None
-    axes.plot(xs, ys, color=colour, marker=shape, label=outcomes[0].asked.series)
+    drawn = "steps-pre" if experiment.picture.steps else "default"
+    axes.plot(xs, ys, color=colour, marker=shape, drawstyle=drawn, label=outcomes[0].asked.series)
     if experiment.picture.ideal:
         axes.plot(xs, [ys[0] * x / xs[0] for x in xs], color=colour, linestyle=":", linewidth=1)
     for reading in dict.fromkeys(o.asked.reading for o in outcomes if not o.asked.main):

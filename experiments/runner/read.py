@@ -15,7 +15,7 @@ from runner.types import Experiment, Panel, Picture
 
 SCHEMA: Final = "rdusim-experiment/1"
 _TOP: Final = ("schema", "title", "source", "x", "measure", "unit", "also", "rows", "lines", "picture")
-_PICTURE: Final = ("kind", "y", "scale", "x_scale", "panels", "ideal", "bound")
+_PICTURE: Final = ("kind", "y", "scale", "x_scale", "panels", "ideal", "bound", "steps")
 _PANEL: Final = ("title", "y", "series")
 _SCALES: Final = ("linear", "log")
 
@@ -62,6 +62,7 @@ def _picture(document: Document, node: Node | None, series: tuple[str, ...]) -> 
         x_scale=document.word(given.get("x_scale"), "picture.x_scale", _SCALES, "linear"),
         ideal=document.word(given.get("ideal"), "picture.ideal", FLAGS, "false") == "true",
         bound=document.word(given.get("bound"), "picture.bound", FLAGS, "false") == "true",
+        steps=document.word(given.get("steps"), "picture.steps", FLAGS, "false") == "true",
     )
 
 

@@ -88,7 +88,10 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """`kind`: bars or lines. `ideal`: beside each line, growing with x. `bound`: each point says what limits it."""
+    """`kind`: bars or lines. `ideal`: beside each line, growing with x. `bound`: each point says what limits it.
+
+    `steps`: what is counted jumps behind a point.
+    """
 
     kind: str
     panels: tuple[Panel, ...]
@@ -96,6 +99,7 @@ class Picture:
     x_scale: str = "linear"
     ideal: bool = False
     bound: bool = False
+    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
