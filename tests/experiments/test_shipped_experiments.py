@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rdusim.baselines.published import load_targets
-from rdusim.baselines.published_rows import ROWS
+from rdusim.baselines.published_rows import CHOSEN, ROWS
 from runner.page import BEGIN
 from runner.read import read_experiment
 from runner.results import MAIN, columns, conditions
@@ -66,12 +66,15 @@ def test_every_experiment_has_a_picture_and_a_page_that_shows_it(name: str) -> N
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_results_hold_the_published_values_and_the_errors_are_arithmetic(name: str) -> None:
+def test_results_hold_the_published_values_and_what_was_chosen_by_them(name: str) -> None:
     targets = load_targets()
     _, rows = results(name)
     for row in rows:
         if row["role"] == MAIN and row["expected"]:
             assert float(row["expected"]) == targets[row["id"]].value
+        if row["id"]:
+            looked_at = any(row["id"] in ids for ids in CHOSEN.values())
+            assert row["chosen"] == ("yes" if looked_at else "no")
         if row["expected"] and row["prediction"]:
             assert float(row["error"]) == pytest.approx(float(row["prediction"]) / float(row["expected"]) - 1, abs=1e-4)
 
