@@ -88,3 +88,9 @@ def test_a_file_gets_all_of_it(rdusim_: Any, tmp_path: Path) -> None:
 def test_the_same_comparison_twice_is_the_same_bytes(rdusim_: Any) -> None:
     once, again = (rdusim_("compare", *SMALL, "--with", "unfused,discrete", "--json") for _ in range(2))
     assert once.code == 0 and once.out == again.out
+
+
+def test_what_is_wrong_with_all_runs_is_told_once(rdusim_: Any) -> None:
+    ran = rdusim_("compare", "nosuch", "--with", "sn50", "--with", "unfused")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.count("nosuch") == 1 and ran.err.count("\n") == 1

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rdusim.cli.options import request_of, run_options
-from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
+from rdusim.cli.output import PAGE, check_made, check_report, emit, emit_rich, is_json, progress, write_file
 
 
 @click.command("compare")
@@ -30,8 +30,8 @@ def command(variants: tuple[str, ...], as_json: bool, output: Path | None, page:
     kernel-looping), OPTION=VALUE (batch=16, parallel=tp=4,pp=2, model=llama-3.1-70b), or a field of the machine
     (socket.memory.hbm.bandwidth=3.2TB/s). Several in one --with are joined by commas or blanks.
     """
-    check_writable(output, "--output")
-    check_writable(page, "--report")
+    check_report(output)
+    check_made(page, "--report", PAGE)
     from rdusim.explore.variants import asked
     from rdusim.pipeline.compare import compare
 

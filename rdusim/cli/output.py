@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 FILE_WIDTH = 120  # columns of text that goes to a file
+PAGE: Final = (".html", ".htm")
+DRAWING: Final = (".svg",)
+# Endings that promise what a report for people is not.
+_OTHER_FORMS: Final = (".csv", ".tsv", ".parquet", ".yaml", ".yml", *PAGE, *DRAWING)
 
 
 def check_writable(path: Path | None, flag: str) -> None:
@@ -30,6 +34,22 @@ def check_writable(path: Path | None, flag: str) -> None:
         raise OptionError(Problem(field=flag, message=f"there is no folder {folder}"))
     if not os.access(folder, os.W_OK):
         raise OptionError(Problem(field=flag, message=f"{folder} cannot be written to"))
+
+
+def check_made(path: Path | None, flag: str, endings: tuple[str, ...]) -> None:
+    """The same of a file that is made in one form only, whatever its name says: the name must say that form."""
+    if path is not None and path.suffix.lower() not in endings:
+        message, hint = f"{path.name} has no known ending", f"what is written is {' or '.join(endings)}"
+        raise OptionError(Problem(field=flag, message=message, hint=hint))
+    check_writable(path, flag)
+
+
+def check_report(path: Path | None, *tables: str) -> None:
+    """The same of `--output`: JSON, text for people, or a form of `tables`, and no name of another form."""
+    if path is not None and path.suffix.lower() in set(_OTHER_FORMS) - set(tables):
+        message, hint = f"nothing is written as {path.suffix}", f"{', '.join(('.json', *tables))}, or .txt for text"
+        raise OptionError(Problem(field="--output", message=message, hint=hint))
+    check_writable(path, "--output")
 
 
 def write_file(path: Path, content: bytes) -> None:

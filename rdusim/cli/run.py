@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rdusim.cli.options import request_of, run_options
-from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
+from rdusim.cli.output import (
+    PAGE,
+    check_made,
+    check_report,
+    check_writable,
+    emit,
+    emit_rich,
+    is_json,
+    progress,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from rdusim.pipeline import Cache, RunRequest
@@ -51,9 +61,9 @@ def command(
     from rdusim.report.timeline import timeline
     from rdusim.report.timeline_file import check_trace_ending, timeline_bytes
 
-    check_writable(output, "--output")
+    check_report(output)
     check_writable(trace_file, "--trace")
-    check_writable(page, "--report")
+    check_made(page, "--report", PAGE)
     if trace_file is not None:
         check_trace_ending(trace_file)
     with progress() as observe:
@@ -112,7 +122,7 @@ def _check_numbers(
     from rdusim.report.numbers import as_json as json_of
     from rdusim.report.numbers import print_numbers
 
-    check_writable(output, "--output")
+    check_report(output)
     asked = {
         "--trace": trace_file is not None,
         "--report": page is not None,

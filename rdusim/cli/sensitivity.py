@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rdusim.cli.options import request_of, run_options
-from rdusim.cli.output import check_writable, emit, emit_rich, is_json, progress, write_file
+from rdusim.cli.output import DRAWING, PAGE, check_made, check_report, emit, emit_rich, is_json, progress, write_file
 from rdusim.errors import OptionError, Problem
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def command(
     Counts go to the nearest value that the machine allows. MODEL may be a file of several figures
     (experiments/sensitivity/headlines.yaml), which has all options in it.
     """
-    check_writable(output, "--output")
-    check_writable(plot, "--plot")
-    check_writable(page, "--report")
+    check_report(output, ".csv")
+    check_made(plot, "--plot", DRAWING)
+    check_made(page, "--report", PAGE)
     from rdusim.explore.headlines import is_headlines, read_headlines
 
     own = {"metric": metric, "by": by, "parameter": patterns, "assumed or --rates": fields, "range": ranges}

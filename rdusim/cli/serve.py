@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rdusim.cli.output import check_writable, emit, emit_rich, is_json, write_file
+from rdusim.cli.output import PAGE, check_made, check_writable, emit, emit_rich, is_json, write_file
 
 if TYPE_CHECKING:
     from rdusim.pipeline.scenario_types import Scenario
@@ -65,8 +65,9 @@ def command(
     from rdusim.report.timeline_file import check_trace_ending
     from rdusim.serve.slo import parse_slo
 
-    for path, flag in ((output, "--output"), (trace_file, "--trace"), (page, "--report")):
+    for path, flag in ((output, "--output"), (trace_file, "--trace")):
         check_writable(path, flag)
+    check_made(page, "--report", PAGE)
     if trace_file is not None:
         check_trace_ending(trace_file)
     limits = parse_slo(slo) if slo is not None else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rdusim.cli.options import run_options
-from rdusim.cli.output import check_writable, emit, emit_rich, write_file
+from rdusim.cli.output import PAGE, check_made, check_writable, emit, emit_rich, write_file
 
 if TYPE_CHECKING:
     from rdusim.explore.axes import Request
@@ -114,8 +114,9 @@ def _check_files(output: Path | None, plot: Path | None, store: Path | None, pag
     """Before the work rather than after it."""
     from rdusim.errors import OptionError, Problem
 
-    for path, flag in ((output, "--output"), (plot, "--plot"), (store, "--store"), (page, "--report")):
+    for path, flag in ((output, "--output"), (plot, "--plot"), (store, "--store")):
         check_writable(path, flag)
+    check_made(page, "--report", PAGE)
     if output is not None and output.suffix not in _ENDINGS:
         message = f"{output.name} says not in which form"
         raise OptionError(Problem(field="--output", message=message, hint=f"a name ending in {', '.join(_ENDINGS)}"))

@@ -43,7 +43,7 @@ def compare(
     """
     cache = cache if cache is not None else Cache()
     asked = (first, *others)
-    problems, seen = list[Problem](), dict[str, Asked]()
+    problems, seen, told = list[Problem](), dict[str, Asked](), set[str]()
     for each in asked:
         try:
             known = seen.setdefault(_blamed(each, partial(_identity, each.request, cache)), each)
@@ -51,7 +51,9 @@ def compare(
                 message = f"the same run as {known.name}"
                 problems.append(Problem(field=each.flag, message=message, hint="change something, or leave it out"))
         except RdusimError as error:
-            problems += error.problems
+            # What is wrong with the first, the others have from it: that is told once.
+            problems += [problem for problem in error.problems if problem.message not in told]
+            told |= {str(problem) for problem in error.problems} if each is first else set()
     if problems:
         raise OptionError(*problems)
     variants = [_blamed(each, partial(_variant, each, first, cache, observe)) for each in asked]

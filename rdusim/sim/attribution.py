@@ -7,11 +7,14 @@ left. docs/model.md, "Where the time goes".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from rdusim.sim.causes import AGCU
 from rdusim.sim.flow import Flow
 
 Shares = Mapping[str, float]  # cause -> part of the time, in any unit
+
+ROUNDING: Final = 1e-9  # of a time: less of it is no time, but what sums of floats leave over
 
 
 def serving(loads: Sequence[Flow], times: Sequence[tuple[float, float]], at: int) -> Shares:
@@ -42,12 +45,18 @@ def lasting(shares: Shares, cycles: float) -> dict[str, float]:
 
 
 def _filled(needed: Mapping[str, float], whole: float, rest: str) -> Shares:
-    """Resources work at the same time: the one that needs most first, others of what is left; then `rest`."""
+    """Resources work at the same time: the one that needs most first, others of what is left; then `rest`.
+
+    The one that fills the time is often the one that the time was computed from: what its own need then leaves is the
+    rounding of these sums, and no other's time.
+    """
     shares: dict[str, float] = {}
     left = whole
     for cause in sorted(needed, key=lambda cause: -needed[cause]):
+        if shares and left <= ROUNDING * whole:
+            return shares
         shares[cause] = min(left, needed[cause])
         left -= shares[cause]
-    if left > 1e-9 * whole or not shares:
+    if left > ROUNDING * whole or not shares:
         shares[rest] = shares.get(rest, 0.0) + left
     return shares

@@ -74,3 +74,14 @@ def test_cycles_of_several_causes_are_shared_in_proportion() -> None:
     mixed = causes.mixture({"hbm": 3.0, AGCU: 1.0, "ddr": 0.0})
     assert causes.mixture({"hbm": 2.0, AGCU: 0.0}) == causes.number["hbm"]
     assert causes.of({mixed: 8.0, causes.number["hbm"]: 1.0}) == {"hbm": 7.0, AGCU: 2.0}
+
+
+def test_what_rounding_leaves_of_a_time_is_no_cause() -> None:
+    """Where AGCUs alone need all the time, nothing is left for the memory, not even a part in 1e13 of it."""
+    arch = load_arch("sn40l", ["socket.memory.hbm.bandwidth=3.6TB/s"])
+    shape = RunShape(phase=Phase.DECODE, batch=1, query_tokens=1, context_tokens=4096)
+    mapping = map_onto(lower(load_graph("llama-3.2-1b", shape), arch, LowerOptions(sockets=8)), arch)
+    for engine in (steady, discrete):
+        for section in engine(mapping, arch).sections:
+            assert sum(section.breakdown.values()) == pytest.approx(section.cycles, rel=1e-12)
+            assert min(section.breakdown.values()) > 1e-9 * section.cycles, (engine.__name__, section.name)
