@@ -245,7 +245,7 @@ class _Clusters:
         feeds: dict[tuple[str, str, tuple[str, ...]], tuple[Operator, Feed]] = {}
         for operator in real:
             for operand in operator.inputs:
-                for feed in _gathered(self.graph, operator, resolve(self.graph, operand, self.moved)):
+                for feed in _trimmed(self.graph, operator, resolve(self.graph, operand, self.moved)):
                     if feed.root not in made:
                         feeds.setdefault((operator.name, feed.root, feed.labels), (operator, feed))
         return Group(

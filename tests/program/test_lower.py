@@ -191,6 +191,12 @@ def test_monarch_is_one_section_fused_and_four_unfused() -> None:
     ]  # fmt: skip
 
 
+def test_an_embedding_on_one_socket_reads_the_rows_that_it_gathers_and_not_its_table() -> None:
+    program = lower(graph("llama-3.2-1b"), machine("sn40l"), LowerOptions(sockets=1))
+    (load,) = (load for load in program.sections[0].loads if load.gathered)
+    assert load.bytes == 2048 * 2  # one token's row of bf16
+
+
 LAYER = ("input_norm", "attention.rotary", "attention.attend", "post_attention_norm")  # of more than one operator each
 
 
