@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from math import isfinite
 from typing import Final, Literal, NewType, cast, overload
 
@@ -104,6 +105,13 @@ def parse(text: str, dimension: Dimension) -> int | float:
     if numerator % denominator:
         raise UnitError(f"{text!r} is not a whole number of {'bytes' if dimension == 'size' else 'cycles'}")
     return numerator // denominator
+
+
+def factor(text: str, unit: str, dimension: Dimension) -> Fraction:
+    """SI value of one of a unit, of the one in `text`. Raises UnitError as `parse` does."""
+    if (found := _SCALES[dimension].units.get(unit)) is None:
+        raise UnitError(_unit_problem(text, unit, dimension))
+    return Fraction(*found)
 
 
 def _unit_problem(text: str, unit: str, dimension: Dimension) -> str:

@@ -117,6 +117,16 @@ def test_options_go_over_what_an_experiment_says(tmp_path: Path, capsys: pytest.
     assert {row["kernel_looping"] for row in rows} == {False}
 
 
+def test_what_the_command_line_varies_goes_over_what_an_experiment_sets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT)
+    assert called(path, "--jobs", "1", "--json", "--vary", "socket.memory.hbm.latency=100 ns,300 ns") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["socket.memory.hbm.latency"] for row in rows] == pytest.approx([100e-9, 300e-9] * 3)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
@@ -158,6 +168,7 @@ def test_what_is_wrong_with_an_experiment_has_its_line(
         ((*VARY, "--scheduler", "tcp://here:1"), "loky runs here"),
         ((*VARY, "--backend", "dask", "--scheduler", "tcp://127.0.0.1:9"), "no dask cluster answers"),
         (("--set", "socket.clok=1 GHz", *VARY), "socket.clock"),
+        (("--set", "socket.memory.hbm.latency=1 us", *VARY), "varied, and set as well"),
     ],
 )
 def test_wrong_input_is_one_clear_message_and_no_work(

@@ -137,6 +137,8 @@ def _experiment(context: click.Context, values: dict[str, Any]) -> Experiment:
     run = {name: values[name] for name in names}
     said = {name for name in run if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
     model = values["model"]
+    wanted = [wanted_of(text) for text in values["vary"]]
+    again = {each.path for each in wanted}
     request: Request
     if is_experiment(model):
         asked = read_experiment(Path(model))
@@ -153,12 +155,11 @@ def _experiment(context: click.Context, values: dict[str, Any]) -> Experiment:
         assert isinstance(asked.request, RunRequest)
         changes = {name: run[name] for name in said - {"model", "overrides", "cut_after"}}
         over = replace(asked.request, **changes)
-        request = replace(over, overrides=(*over.overrides, *run["overrides"]), cut_after=run["cut_after"])
+        kept = (setting for setting in over.overrides if setting.partition("=")[0].strip() not in again)
+        request = replace(over, overrides=(*kept, *run["overrides"]), cut_after=run["cut_after"])
     else:
         request = RunRequest(**run)
         asked = Experiment(request=request, title=model, wanted=())
-    wanted = [wanted_of(text) for text in values["vary"]]
-    again = {each.path for each in wanted}
     return replace(
         asked,
         request=request,

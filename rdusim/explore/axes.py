@@ -104,6 +104,25 @@ def at(request: AnyRequest, point: Iterable[tuple[Axis, Value]]) -> AnyRequest:
     return request
 
 
+def dimension_along(request: Request, path: str) -> Dimension | None:
+    """What values of a path are quantities of; None of plain numbers and names, and of what a scenario says itself."""
+    if isinstance(request, ServeRequest) or (leaf := leaf_of(canonical(path))) is None:
+        return None
+    return dimension_of(leaf.hint)
+
+
+def distinct(request: Request, path: str, texts: Sequence[str]) -> list[str]:
+    """Texts of different values: `10 GB/s` and `10000MB/s` are one, as it is written first. Wrong ones stay."""
+    try:
+        values = axis(request, path, texts).values
+    except OptionError:
+        return list(texts)
+    first: dict[tuple[type, Scalar], str] = {}
+    for value in values:
+        first.setdefault((type(value.shown), value.shown), value.text)
+    return list(first.values())
+
+
 def is_whole(request: Request, path: str) -> bool:
     """Whether values of a path are whole numbers of their unit: counts, sizes, cycles. Raises OptionError."""
     if isinstance(request, ServeRequest):

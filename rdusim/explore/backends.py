@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from rdusim.errors import OptionError, Problem
 from rdusim.explore.axes import Request
+from rdusim.explore.identity import point_digest
 from rdusim.explore.serving import ServeRequest
 from rdusim.explore.store import Outcome
 from rdusim.explore.worker import run_batch
-from rdusim.pipeline.step_store import code_digest
 from rdusim.shipped import names
 
 LOKY: Final = "loky"
@@ -177,7 +177,7 @@ def _dask(backend: Backend) -> Iterator[Pool]:
             raise OptionError(
                 Problem(field="--scheduler", message=f"{backend.scheduler} has no workers", hint="start some")
             )
-        _same_code(client.run(code_digest), backend)
+        _same_code(client.run(point_digest), backend)
         jobs = sum(worker["nthreads"] for worker in workers.values())
         yield Pool(jobs=jobs, settings={"backend": "dask", "client": client, "n_jobs": jobs}, away=True)
 
@@ -233,12 +233,12 @@ def _unreachable(backend: Backend, error: Exception) -> OptionError:
 
 def _digest() -> str:
     """A plain function: Ray takes nothing that is wrapped."""
-    return code_digest()
+    return point_digest()
 
 
 def _same_code(digests: Mapping[str, str], backend: Backend) -> None:
     """Other code gives other figures under the keys of this one."""
-    other = [name for name, digest in digests.items() if digest != code_digest()]
+    other = [name for name, digest in digests.items() if digest != point_digest()]
     if other:
         message = f"{len(other)} of {len(digests)} workers at {backend.scheduler} have another version of rdusim"
         raise OptionError(Problem(field="--scheduler", message=message, hint=f"install this one there: {other[0]}"))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from rdusim.errors import OptionError, Problem
-from rdusim.explore.axes import Axis, Request, Value, axis, canonical, is_whole
+from rdusim.explore.axes import Axis, Request, Value, axis, canonical, dimension_along, distinct, is_whole
 from rdusim.explore.values import Interval, read_values
+from rdusim.pipeline.request import RunRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,12 +65,19 @@ def space_of(
     problems: list[Problem] = []
     found: dict[str, list[str] | Interval] = {}
     wanted = [replace(each, path=canonical(each.path)) for each in wanted]
+    together = {canonical(name) for group in zipped for name in group}  # of which each value has its place
+    if isinstance(request, RunRequest):
+        problems += _set_and_varied(request, wanted)
     for each in wanted:
         if each.path in found:
             problems.append(each.problem("is varied twice"))
             continue
         try:
-            found[each.path] = read_values(each.text, whole=is_whole(request, each.path))
+            whole, dimension = is_whole(request, each.path), dimension_along(request, each.path)
+            values = read_values(each.text, whole=whole, dimension=dimension)
+            if isinstance(values, list) and len(values) > 1 and each.path not in together:
+                values = distinct(request, each.path, values)
+            found[each.path] = values
         except ValueError as error:
             problems.append(each.problem(str(error)))
         except OptionError as error:
@@ -91,6 +99,15 @@ def space_of(
         return Space(axes=axes, points=_grid(axes, groups))
     rows = zip(*(_numbers(axis, columns[axis.path]) for axis in axes), strict=True)
     return Space(axes=axes, points=tuple(rows))
+
+
+def _set_and_varied(request: RunRequest, wanted: Sequence[Wanted]) -> list[Problem]:
+    fixed = {setting.partition("=")[0].strip(): setting for setting in request.overrides}
+    return [
+        each.problem(f"is varied, and set as well: {fixed[each.path]}", "leave one of them out")
+        for each in wanted
+        if each.path in fixed
+    ]
 
 
 def _axes(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from rdusim.errors import OptionError
 from rdusim.explore.space import LHS, RANDOM, Space, Wanted, draw, space_of
 from rdusim.pipeline import RunRequest
+from rdusim.units import parse
 
 BASE = RunRequest(model="llama-3.2-1b")
 BANDWIDTH = "socket.memory.hbm.bandwidth"
@@ -67,6 +70,8 @@ def test_zipped_axes_are_drawn_as_one() -> None:
         ((("batch", "8..1:1"),), {}, "batch: '8..1:1' is an empty range"),
         ((("batch", "1..8"),), {}, "batch: is an interval without values"),
         ((("batch", "1"), ("batch", "2")), {}, "batch: is varied twice"),
+        (((BANDWIDTH, "1 TB/s..4 TB/s:4"),), {}, "has one value only"),
+        ((("batch", "1.5..4@3"),), {}, "whole numbers at its ends"),
         ((("bach", "1"),), {}, "did you mean batch"),
         (((BANDWIDTH, "3 GiB"),), {}, "a bandwidth is wanted, such as '1.8 TB/s'"),
         (((BANDWIDTH, "3..4 GiB:1"),), {}, "a bandwidth is wanted"),
@@ -88,3 +93,27 @@ def test_everything_wrong_with_all_axes_is_said_at_once() -> None:
     with pytest.raises(OptionError) as caught:
         space(("bach", "1"), ("batch", "x,0"), (BANDWIDTH, "3 GiB"))
     assert len(caught.value.problems) == 4
+
+
+def test_a_range_without_a_unit_is_one_problem() -> None:
+    with pytest.raises(OptionError, match="'1' has no unit: a bandwidth is written like") as caught:
+        space((BANDWIDTH, "1..8@8"))
+    assert len(caught.value.problems) == 1
+
+
+def test_one_value_in_several_spellings_is_one_point() -> None:
+    made = space((BANDWIDTH, "10GB/s,10 GB/s,10000MB/s,20 GB/s"), ("batch", "1,01"))
+    assert texts(made) == [("10GB/s", "1"), ("20 GB/s", "1")]
+
+
+def test_sizes_that_are_drawn_lie_in_their_interval() -> None:
+    made = space(("socket.memory.hbm.capacity", "1.4..1.6 GiB"), samples=8)
+    sizes = [parse(text, "size") for (text,) in texts(made)]
+    assert len(set(sizes)) == 8
+    assert all(1.4 * 2**30 <= size <= 1.6 * 2**30 for size in sizes)
+
+
+def test_what_is_set_cannot_be_varied_as_well() -> None:
+    fixed = replace(BASE, overrides=(f"{BANDWIDTH}=1 TB/s",))
+    with pytest.raises(OptionError, match="is varied, and set as well"):
+        space_of(fixed, [Wanted(path=BANDWIDTH, text="1 TB/s,2 TB/s")])
