@@ -153,6 +153,9 @@ def test_what_is_wrong_with_an_experiment_has_its_line(
     ("arguments", "said"),
     [
         ((), "nothing to vary"),
+        ((*VARY, "--metrics", "latncy.*"), "no result has 'latncy.*' (did you mean latency."),
+        (("--arch", "gpu/h100", "--vary", "batch=1,2"), "a machine of another kind"),
+        (("--draft", "no-such-model", *VARY), "no model or file 'no-such-model'"),
         (("--vary", "batch"), "not of the form PATH=VALUES"),
         (("--vary", "hbm.bandwith=1 TB/s"), "did you mean socket.memory.hbm.bandwidth"),
         (("--vary", "batch=8..1:1"), "an empty range: 8 is above 1"),
@@ -185,6 +188,57 @@ def test_failed_points_are_counted_and_the_sweep_has_ended_well(capsys: pytest.C
     assert "2 points: 2 computed, 0 known before, 1 failed" in out.err
     assert "the first that failed: " in out.err
     assert "less than one vector" in " ".join(out.out.split())
+
+
+def test_where_no_point_ran_results_are_written_and_the_exit_code_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert toy("--vary", "socket.tile.pmu.capacity=8 B", "--output", tmp_path / "a.csv") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "1 point: 1 computed, 0 known before, 1 failed"
+    assert said[-1].startswith("error: no point ran; the first: ") and "less than one vector" in said[-1]
+    assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) == 1
+
+
+def test_a_model_that_cannot_be_read_is_refused_before_any_point(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "llama", "hidden_size": 64')
+    assert "config.json:1:" in refused(capsys, path, *VARY, "--vary", "batch=1,2")
+    path.write_text('{"model_type": "nothing"}')
+    assert "nothing" in refused(capsys, path, "--vary", "batch=1,2")
+    missing = refused(capsys, tmp_path / "missing.yaml")
+    assert "no model or file" in missing and "missing.yaml" in missing and "vary" not in missing
+
+
+def test_a_model_that_varies_needs_no_base(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("any", "--arch", "toy", "--jobs", "1", "--vary", "model=toy-mlp", "--json") == 0
+
+
+def test_a_missing_package_for_parquet_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet", raising=False)
+    said = refused(capsys, "toy-mlp", "--arch", "toy", *VARY, "--output", tmp_path / "a.parquet")
+    assert "pip install 'rdusim[parquet]'" in said and "computed" not in said
+
+
+def test_columns_that_are_asked_for_are_those_of_the_short_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert toy(*VARY, "--metrics", "breakdown_seconds.hbm,latency.*") == 0
+    header = capsys.readouterr().out.splitlines()[1].split()
+    assert header == ["bandwidth", "latency", "hbm", "total_seconds"]
+
+
+def test_how_many_sockets_work_is_shown_where_their_number_varies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert toy("--vary", "parallel=tp=1|tp=2") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[1] for row in rows] == ["sockets_used", "1", "2"]
+    assert toy("--vary", "parallel=tp=1|tp=2", "--json") == 0
+    assert [row["sockets_used"] for row in json.loads(capsys.readouterr().out)["rows"]] == [1, 2]
+    assert toy(*VARY, "--json") == 0
+    assert "sockets_used" not in json.loads(capsys.readouterr().out)["rows"][0]
 
 
 def test_a_key_of_the_model_is_an_axis(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     from rdusim.explore.backends import Backend
     from rdusim.explore.sweep import Counts, sweep
     from rdusim.explore.tables import as_json as json_of
-    from rdusim.explore.tables import csv_text
+    from rdusim.explore.tables import check_parquet, csv_text
     from rdusim.report.export import json_text
     from rdusim.report.sweep_plot import check_plottable, sweep_svg
 
@@ -71,6 +71,8 @@ def command(context: click.Context, /, **values: Any) -> None:
     _check_files(output, plot, values["store"], page)
     if plot is not None:
         check_plottable()
+    if output is not None and output.suffix == ".parquet":
+        check_parquet()
     backend = Backend(name=values["backend"], jobs=values["jobs"], scheduler=values["scheduler"])
     experiment, store, counts = _experiment(context, values), _store(values), Counts()
     try:
@@ -108,6 +110,7 @@ def command(context: click.Context, /, **values: Any) -> None:
         write_file(output, parquet_bytes(result))
     else:
         emit(csv_text(result), output)
+    _check_any(result)
 
 
 def _check_files(output: Path | None, plot: Path | None, store: Path | None, page: Path | None) -> None:
@@ -200,12 +203,25 @@ def _say_kept(store: Store, counts: Counts) -> None:
 
 
 def _say_done(result: SweepResult, counts: Counts) -> None:
+    from rdusim.report.sweep import points
+
     failed = f", {result.failed:,} failed" if result.failed else ""
-    message = f"{len(result):,} points: {counts.computed:,} computed, {counts.found:,} known before{failed}"
+    message = f"{points(len(result))}: {counts.computed:,} computed, {counts.found:,} known before{failed}"
     click.echo(message, err=True)
-    if result.failed:
-        first = next(error for error in result.errors if error is not None)
-        click.echo(f"the first that failed: {first}", err=True)
+    if 0 < result.failed < len(result):
+        click.echo(f"the first that failed: {_first_error(result)}", err=True)
+
+
+def _check_any(result: SweepResult) -> None:
+    """Raises OptionError where no point ran: then something is wrong with what all of them have."""
+    from rdusim.errors import OptionError, Problem
+
+    if result.failed == len(result):
+        raise OptionError(Problem(message=f"no point ran; the first: {_first_error(result)}"))
+
+
+def _first_error(result: SweepResult) -> str:
+    return next(error for error in result.errors if error is not None)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Final
 from rdusim.errors import OptionError
 from rdusim.explore.axes import Request, at
 from rdusim.explore.backends import Backend, Pool, open_backend
+from rdusim.explore.base import check_base
 from rdusim.explore.batches import batches_of, compiled_alike
 from rdusim.explore.evaluate import BOUND
 from rdusim.explore.experiment import Experiment
@@ -21,7 +22,7 @@ from rdusim.explore.goals import best_point, front, goal_problems, read_goal
 from rdusim.explore.identity import Identity
 from rdusim.explore.space import Space, space_of
 from rdusim.explore.store import Outcome, Store
-from rdusim.explore.tables import columns_of, is_pattern, shown_names
+from rdusim.explore.tables import columns_of, is_pattern, shown_names, usual
 from rdusim.explore.worker import run_batch
 from rdusim.report.sweep import Best, Front, Goal, SweepAxis, SweepResult
 from rdusim.report.types import Latency, Throughput
@@ -51,10 +52,11 @@ def sweep(
 ) -> SweepResult:
     """The result of an experiment; `counts` is told what had to be done.
 
-    Raises OptionError for axes, goals or a backend that make no sense, before the work. A point that cannot run is no
-    error of the sweep: its reason stands in its row.
+    Raises OptionError for files that cannot be read, and axes, goals or a backend that make no sense, before the work.
+    A point that cannot run is no error of the sweep: its reason stands in its row.
     """
     goals = _Goals.of(experiment)
+    check_base(experiment.request, [each.path for each in experiment.wanted])
     space = space_of(
         experiment.request,
         experiment.wanted,
@@ -87,11 +89,12 @@ def sweep(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Goals:
-    """Names as asked for, read; `named`: of figures that must be there."""
+    """Names as asked for, read; `named`: of figures that must be there; `patterns`: that one must match."""
 
     objectives: tuple[Goal, ...]
     pareto: tuple[Goal, ...]
     named: tuple[tuple[str, str], ...]
+    patterns: tuple[str, ...]
 
     @classmethod
     def of(cls, experiment: Experiment) -> _Goals:
@@ -109,6 +112,7 @@ class _Goals:
                 *(("--pareto", goal.name) for goal in pareto),
                 *(("--metrics", name) for name in experiment.metrics if not is_pattern(name)),
             ),
+            patterns=tuple(name for name in experiment.metrics if is_pattern(name)),
         )
 
 
@@ -153,7 +157,7 @@ class _Work:
 
 def _check(goals: _Goals, work: _Work, space: Space) -> None:
     """Raises OptionError for names that no result has: what names there are, one point shows."""
-    if not goals.named:
+    if not goals.named and not goals.patterns:
         return
     done = (outcome.metrics for outcome in work.outcomes.values())
     found = next((each for each in done if each is not None), None)
@@ -174,7 +178,8 @@ def _check(goals: _Goals, work: _Work, space: Space) -> None:
         *(f"breakdown_seconds.{cause}" for cause in (*FIXED, *tiers)),
         BOUND,
     }
-    if problems := goal_problems(goals.named, known):
+    unmatched = [("--metrics", each) for each in goals.patterns if not shown_names((each,), list(known), ())]
+    if problems := goal_problems((*goals.named, *unmatched), known):
         raise OptionError(*problems)
 
 
@@ -204,13 +209,15 @@ def _result(experiment: Experiment, space: Space, outcomes: Sequence[Outcome], g
     rows = [space.at(number) for number in range(len(space.points))]
     metrics = columns_of(outcomes)
     wanted = [name for _, name in goals.named]
+    patterns = experiment.metrics or usual([axis.path for axis in space.axes])
     result = SweepResult(
         title=experiment.title,
         axes=tuple(SweepAxis(path=axis.path, dimension=axis.dimension) for axis in space.axes),
         points={axis.path: tuple(row[place][1].shown for row in rows) for place, axis in enumerate(space.axes)},
         texts={axis.path: tuple(row[place][1].text for row in rows) for place, axis in enumerate(space.axes)},
         metrics=metrics,
-        shown=shown_names(experiment.metrics, list(metrics), wanted),
+        shown=shown_names(patterns, list(metrics), wanted),
+        asked=shown_names(experiment.metrics, [*metrics, *(axis.path for axis in space.axes)], ()),
         errors=tuple(outcome.error for outcome in outcomes),
     )
     return _judged(result, goals)

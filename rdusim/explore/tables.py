@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from io import BytesIO, StringIO
 from typing import Any, Final
@@ -31,6 +31,8 @@ USUAL: Final = (
     "slo.kept_share",
     "slo.goodput_requests_per_second",
 )
+_USED: Final = "sockets_used"
+_SOCKETS: Final = ("sockets", "system.sockets", "parallel", "arch")  # axes along which some of them may be idle
 PARETO: Final = "pareto"
 ERROR: Final = "error"
 _PATTERN: Final = "*?["
@@ -43,9 +45,14 @@ def columns_of(outcomes: Sequence[Outcome]) -> dict[str, tuple[Scalar | None, ..
     return {name: tuple(row.get(name) for row in rows) for name in names}
 
 
+def usual(axes: Collection[str]) -> tuple[str, ...]:
+    """Patterns of columns where none are asked for; how many sockets work is news where their number varies."""
+    return (_USED, *USUAL) if any(axis in axes for axis in _SOCKETS) else USUAL
+
+
 def shown_names(patterns: Sequence[str], known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     """Names that a table shows: those that match, pattern by pattern, and `more` that must not be missing."""
-    matching = (name for pattern in patterns or USUAL for name in known if fnmatchcase(name, pattern))
+    matching = (name for pattern in patterns for name in known if fnmatchcase(name, pattern))
     return tuple(dict.fromkeys((*matching, *(name for name in more if name in known))))
 
 
@@ -63,14 +70,21 @@ def csv_text(result: SweepResult) -> str:
     return text.getvalue()
 
 
-def parquet_bytes(result: SweepResult) -> bytes:
-    """The same columns with their types. Raises OptionError where the package for it is missing."""
+def check_parquet() -> None:
+    """Raises OptionError where the package for Parquet is missing."""
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError:
         message, hint = "Parquet needs the package pyarrow", "pip install 'rdusim[parquet]', or write a .csv"
         raise OptionError(Problem(field="--output", message=message, hint=hint)) from None
+
+
+def parquet_bytes(result: SweepResult) -> bytes:
+    """The same columns with their types. Raises OptionError where the package for it is missing."""
+    check_parquet()
+    import pyarrow as arrow
+    from pyarrow import parquet
+
     columns = {name: arrow.array(_alike(values)) for name, values in table(result).items()}
     out = BytesIO()
     parquet.write_table(arrow.table(columns), out)

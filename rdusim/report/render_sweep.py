@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from rdusim.report.sweep import Scalar, SweepResult
+from rdusim.report.sweep import Scalar, SweepResult, points
 from rdusim.units import Dimension, Kind, show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _ROWS: Final = 20  # of a table without --output
+_USED: Final = "sockets_used"
 _COLUMNS: Final = ("latency.total_seconds", "throughput.tokens_per_second", "bound")
 
 # Endings of names of figures, and what they are quantities of.
@@ -32,10 +33,12 @@ def print_sweep(result: SweepResult, console: Console) -> None:
     """A summary; tables are short, files have everything."""
     names = [axis.path for axis in result.axes]
     failed = f", {result.failed} failed" if result.failed else ""
-    console.print(f"{result.title}: {len(result):,} points over {', '.join(names)}{failed}", soft_wrap=True)
+    console.print(f"{result.title}: {points(len(result))} over {', '.join(names)}{failed}", soft_wrap=True)
     goals = [best.goal.name for best in result.best]
     goals += [goal.name for goal in result.front.goals] if result.front is not None else []
-    columns = list(dict.fromkeys((*names, *(goals or _COLUMNS))))
+    usual = [_USED] if _USED in result.shown else []
+    usual += [] if goals else _COLUMNS
+    columns = list(dict.fromkeys((*names, *goals, *(result.asked or usual))))
     for best in result.best:
         if best.point is None:
             console.print(f"{best.goal.sense} {best.goal.name}: no point has it")
@@ -46,7 +49,7 @@ def print_sweep(result: SweepResult, console: Console) -> None:
     if result.front is not None:
         members = [number for number, member in enumerate(result.front.member) if member]
         goals_said = ", ".join(f"{goal.name} ({goal.sense})" for goal in result.front.goals)
-        console.print(f"Pareto front of {goals_said}: {len(members)} points", soft_wrap=True)
+        console.print(f"Pareto front of {goals_said}: {points(len(members))}", soft_wrap=True)
         _print_rows(result, columns, members, console)
     else:
         _print_rows(result, columns, range(len(result)), console)

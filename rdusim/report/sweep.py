@@ -21,6 +21,11 @@ class Sense(StrEnum):
     MAX = "max"
 
 
+def points(count: int) -> str:
+    """`1 point`, `2,000 points`."""
+    return f"{count:,} point{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
     """A column and what is better in it: a metric, or an axis (how little of it is enough?)."""
@@ -61,7 +66,8 @@ class Front:
 class SweepResult:
     """A sweep's columns. `metrics`: all figures of all points by dotted name, None where a point has none.
 
-    `shown`: names of the metrics that tables have. `errors`: why a point failed, None where it did not.
+    `shown`: names of the metrics that tables have; `asked`: of the columns that were asked for. `errors`: why a
+    point failed, None where it did not.
     """
 
     title: str
@@ -71,6 +77,7 @@ class SweepResult:
     metrics: Mapping[str, Sequence[Scalar | None]]
     shown: tuple[str, ...]
     errors: Sequence[str | None]
+    asked: tuple[str, ...] = ()
     best: tuple[Best, ...] = ()
     front: Front | None = None
 
