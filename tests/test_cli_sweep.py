@@ -249,11 +249,17 @@ def test_a_key_of_the_model_is_an_axis(capsys: pytest.CaptureFixture[str]) -> No
     assert rows[0]["latency.total_seconds"] < rows[1]["latency.total_seconds"]
 
 
-def test_an_interrupt_leaves_no_file_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "jobs", "code", "called"), [(signal.SIGINT, 1, 130, "interrupted"), (signal.SIGTERM, 2, 143, "terminated")]
+)
+def test_a_signal_leaves_no_file_and_no_process_and_says_how_to_go_on(
+    tmp_path: Path, sent: signal.Signals, jobs: int, code: int, called: str
+) -> None:
+    """A worker that lived on would hold the pipe, and nobody who reads it would see its end."""
     output = tmp_path / "a.csv"
     started = (sys.executable, "-c", "from rdusim.cli import main; main()")
     command = [
-        *started, "sweep", "toy-mlp", "--arch", "toy", "--jobs", "1", "--output", str(output),
+        *started, "sweep", "toy-mlp", "--arch", "toy", "--jobs", str(jobs), "--output", str(output),
         "--vary", "socket.memory.hbm.bandwidth=20..119 GB/s:1", "--vary", "socket.memory.hbm.latency=50..150 ns:1",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
@@ -261,10 +267,10 @@ def test_an_interrupt_leaves_no_file_and_says_how_to_go_on(tmp_path: Path) -> No
     while not store.is_file() or store.stat().st_size < 50_000:
         assert process.poll() is None and time.monotonic() - begun < 60
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "of 10,100 points are kept in" in said and "interrupted" in said
+    assert process.returncode == code
+    assert "of 10,100 points are kept in" in said and called in said
     assert list(tmp_path.glob("*.csv*")) == []
 
 

@@ -12,11 +12,13 @@ from typing import Final, NoReturn
 import click
 
 from rdusim import __version__
+from rdusim.cli.signals import Terminated
 from rdusim.errors import RdusimError
 
 WRONG_INPUT: Final = 2
 BUG: Final = 3
 INTERRUPTED: Final = 130
+TERMINATED: Final = 143
 TRACEBACK: Final = "RDUSIM_TRACEBACK"  # environment variable: set, a bug shows its whole traceback
 
 # Command -> module that has it under the name `command`, and the line that `rdusim --help` shows for it.
@@ -68,7 +70,7 @@ def cli() -> None:
     """Simulate AI models on reconfigurable dataflow accelerators such as SambaNova's SN40L.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 a check found what it looks for; 2 wrong
-    input; 3 a bug of rdusim; 130 interrupted.
+    input; 3 a bug of rdusim; 130 interrupted; 143 terminated.
     """
 
 
@@ -91,9 +93,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         more = f" (see '{context.command_path} --help')" if context is not None else ""
         click.echo(f"error: {error.format_message()}{more}", err=True)
         return WRONG_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as error:
+        terminated = isinstance(error.__cause__ or error, Terminated)
+        click.echo("terminated" if terminated else "interrupted", err=True)
+        return TERMINATED if terminated else INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # Whoever read has what he wanted; click and rich leave with SystemExit then, and nothing else here does.
         # Python flushes stdout once more when it ends: let that go nowhere.

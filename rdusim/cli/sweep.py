@@ -14,6 +14,7 @@ import click
 
 from rdusim.cli.options import run_options
 from rdusim.cli.output import PAGE, check_made, check_writable, emit, emit_rich, write_file
+from rdusim.cli.signals import terminable
 
 if TYPE_CHECKING:
     from rdusim.explore.axes import Request
@@ -76,7 +77,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     backend = Backend(name=values["backend"], jobs=values["jobs"], scheduler=values["scheduler"])
     experiment, store, counts = _experiment(context, values), _store(values), Counts()
     try:
-        with _progress() as observe:
+        with terminable(), _progress() as observe:
             result = sweep(experiment, store=store, backend=backend, observe=observe, counts=counts)
     except KeyboardInterrupt:
         _say_kept(store, counts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -78,8 +78,8 @@ class Pool:
 
     def run(
         self, batches: Sequence[Sequence[int]], requests: Sequence[Request], *, remap: bool, files: str
-    ) -> Iterator[tuple[Sequence[int], list[Outcome]]]:
-        """Batches of numbers of requests, with their outcomes, as they are done."""
+    ) -> Generator[tuple[Sequence[int], list[Outcome]]]:
+        """Batches of numbers of requests, with their outcomes, as they are done. Closed early, it ends workers here."""
         if self.here:
             for batch in batches:
                 yield batch, run_batch([requests[number] for number in batch], remap=remap, files=files)
@@ -88,9 +88,10 @@ class Pool:
         left = dict(enumerate(batches))
         for restart in range(_RESTARTS + 1):
             try:
-                for number, outcomes in self._parallel(left, asked, remap, files):
-                    batch = left.pop(number)
-                    yield batch, [_relative(outcome) for outcome in outcomes] if self.away else outcomes
+                with closing(self._parallel(left, asked, remap, files)) as done:
+                    for number, outcomes in done:
+                        batch = left.pop(number)
+                        yield batch, [_relative(outcome) for outcome in outcomes] if self.away else outcomes
                 return
             except Exception as error:
                 if restart == _RESTARTS or type(error).__name__ not in _KILLED:
@@ -98,7 +99,7 @@ class Pool:
 
     def _parallel(
         self, batches: Mapping[int, Sequence[int]], requests: Sequence[Request], remap: bool, files: str
-    ) -> Iterator[tuple[int, list[Outcome]]]:
+    ) -> Generator[tuple[int, list[Outcome]]]:
         from joblib import Parallel, delayed, parallel_config
 
         work = [
@@ -107,7 +108,8 @@ class Pool:
         ]
         with parallel_config(**self.settings):
             if self.streams:
-                yield from Parallel(return_as="generator_unordered", batch_size=1)(work)
+                with closing(Parallel(return_as="generator_unordered", batch_size=1)(work)) as done:
+                    yield from done
                 return
             for begin in range(0, len(work), self.jobs):
                 yield from Parallel(batch_size=1)(work[begin : begin + self.jobs])
@@ -168,6 +170,9 @@ def _dask(backend: Backend) -> Iterator[Pool]:
 
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a lost worker is no news: its batch runs elsewhere
     try:
+        # A client that fails halfway waits for itself when it is thrown away: look first.
+        distributed.comm.registry.get_backend(distributed.comm.parse_address(backend.scheduler)[0])
+        _knock(backend.scheduler or "")
         client = distributed.Client(backend.scheduler, timeout=_REACH, set_as_default=False)
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
         raise _unreachable(backend, error) from None
@@ -210,11 +215,11 @@ _ADDRESS: Final = {"dask": "--scheduler tcp://HOST:8786", "ray": "--scheduler ra
 
 
 def _knock(address: str) -> None:
-    """Raises OSError or ValueError where nothing listens at `HOST:PORT` or `ray://HOST:PORT`."""
+    """Raises OSError or ValueError where nothing listens at `HOST:PORT`, with or without `ray://` in front."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not (colon and host and port.isdecimal()):
         raise ValueError("an address has a host and a port")
-    socket.create_connection((host, int(port)), timeout=_REACH).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
 
 
 def _needed(module: str, extra: str) -> Any:

@@ -7,6 +7,7 @@ is waited for, so an interrupted sweep goes on where it was. Order and figures d
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from time import perf_counter
 from typing import Final
@@ -201,8 +202,9 @@ def _finish(work: _Work, pool: Pool) -> None:
     number = {key: index for index, key in enumerate(keys)}
     numbered = [[number[key] for key in group] for group in groups]
     batches = batches_of(numbered, point=point, compiling=compiling, jobs=pool.jobs, here=pool.here)
-    for batch, outcomes in pool.run(batches, requests, remap=work.remap, files=work.files):
-        work.keep([keys[index] for index in batch], outcomes)
+    with closing(pool.run(batches, requests, remap=work.remap, files=work.files)) as done:
+        for batch, outcomes in done:
+            work.keep([keys[index] for index in batch], outcomes)
 
 
 def _result(experiment: Experiment, space: Space, outcomes: Sequence[Outcome], goals: _Goals) -> SweepResult:

@@ -58,6 +58,24 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error() -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("nonsense", "a host and a port"), ("tcp://127.0.0.1:9", "refused"), ("foo://127.0.0.1:9", "foo")],
+)
+def test_where_no_dask_cluster_is_no_client_is_half_made(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    """One that fails on its way waits for itself when it is thrown away, and prints a traceback."""
+    distributed = pytest.importorskip("distributed")
+    made: list[object] = []
+    monkeypatch.setattr(distributed, "Client", lambda *of, **options: made.append(of))
+    with pytest.raises(OptionError) as caught, open_backend(Backend(name="dask", scheduler=address)):
+        pass
+    assert f"no dask cluster answers at {address}: " in str(caught.value)
+    assert said in str(caught.value)
+    assert not made
+
+
 def test_a_backend_whose_package_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
