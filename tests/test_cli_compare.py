@@ -94,3 +94,13 @@ def test_what_is_wrong_with_all_runs_is_told_once(rdusim_: Any) -> None:
     ran = rdusim_("compare", "nosuch", "--with", "sn50", "--with", "unfused")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("nosuch") == 1 and ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("compare", "--with", "unfused", "--with", "sn50"), ("sensitivity",)])
+def test_a_truncated_config_is_one_message(rdusim_: Any, tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "config.json").write_text('{\n  "model_type": "llama",\n  "hidden_si')
+    first, *others = command
+    ran = rdusim_(first, str(tmp_path), *others)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {tmp_path}/config.json:3:3: no valid JSON") and ran.err.count("\n") == 1
+    assert "ends too early" in ran.err

@@ -203,7 +203,8 @@ def read_settings(path: Path) -> Settings:
         line = places[1] if len(places) > 1 else None
         raise GraphError(Problem(message=message, file=str(path), line=line, field=error.key)) from None
     except json.JSONDecodeError as error:
-        hint = "the file ends too early; download it again" if error.pos >= len(text.rstrip()) else None
+        cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        hint = "the file ends too early; download it again" if cut else None
         message = f"no valid JSON: {error.msg}"
         raise GraphError(
             Problem(message=message, file=str(path), line=error.lineno, column=error.colno, hint=hint)

@@ -283,6 +283,8 @@ def test_a_truncated_config_names_line_and_column(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{\n  "model_type": "llama",\n  "hidden_size": 40')
     assert f"{path}:3:20: no valid JSON: Expecting ',' delimiter (the file ends too early" in errors(path)
+    path.write_text('{\n  "model_type": "lla')
+    assert f"{path}:2:17: no valid JSON: Unterminated string starting at (the file ends too early" in errors(path)
     path.write_text("[1, 2]")
     assert "mapping of keys" in errors(path)
 
