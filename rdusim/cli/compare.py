@@ -20,10 +20,20 @@ from rdusim.cli.output import PAGE, check_made, check_report, emit, emit_rich, i
     metavar="CHANGE[,CHANGE]",
     help="A run to compare with: what it has otherwise, such as gpu/h100, unfused or batch=16; repeatable.",
 )
+@click.option(
+    "--same-program", is_flag=True, help="Run what is compiled for the first machine, where only rates differ."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON (docs/cli.md).")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it there instead.")
 @click.option("--report", "page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to look at.")
-def command(variants: tuple[str, ...], as_json: bool, output: Path | None, page: Path | None, **values: Any) -> None:
+def command(
+    variants: tuple[str, ...],
+    same_program: bool,
+    as_json: bool,
+    output: Path | None,
+    page: Path | None,
+    **values: Any,
+) -> None:
     """Run MODEL as said and with changes, side by side, and say what makes the difference.
 
     A change is a machine (sn50, gpu/h100, my.yaml), a value that only one option has (unfused, host, discrete, paged,
@@ -34,15 +44,18 @@ def command(variants: tuple[str, ...], as_json: bool, output: Path | None, page:
     check_made(page, "--report", PAGE)
     from rdusim.explore.variants import asked
     from rdusim.pipeline.compare import compare
+    from rdusim.pipeline.compare import same_program as with_one_program
 
     with progress() as observe:
         first, others = asked(request_of(values), variants)
+        others = with_one_program(first, others) if same_program else others
         comparison = compare(first, others, observe=observe)
     if page is not None:
         from rdusim.pipeline.pictures import command_of
         from rdusim.report.compare_page import compare_page
 
         more = [word for variant in variants for word in ("--with", variant)]
+        more += ["--same-program"] if same_program else []
         said = command_of("compare", first.request, *more, "--report", page.name)
         write_file(page, compare_page(comparison, command=said).encode())
     if is_json(as_json, output):

@@ -18,6 +18,7 @@ from rdusim.report.reasons import reasons
 T = TypeVar("T")
 
 # Options that a run depends on and that a plan does not hold.
+_OF_A_RUN: Final = ("overrides", "compiled_overrides", "engine")  # what one program can have otherwise
 _BESIDE: Final = ("model", "draft", "cut_after", "engine", "kv_cache", "kv_block", "spill", "memory_hints")
 
 
@@ -64,6 +65,27 @@ def compare(
     return Comparison(variants=tuple(variants), differences=tuple(differences))
 
 
+def same_program(first: Asked, others: Sequence[Asked]) -> list[Asked]:
+    """The others with the program that is compiled for the first machine.
+
+    Raises OptionError where another one must be compiled; that machines are of other structure is found later.
+    """
+    problems = []
+    for each in others:
+        other = [
+            field.name.replace("_", "-")
+            for field in fields(RunRequest)
+            if field.name not in _OF_A_RUN and getattr(first.request, field.name) != getattr(each.request, field.name)
+        ]
+        if other or is_gpu(each.request.arch):
+            message = f"another {', '.join(other)} makes another program" if other else "a GPU has no program to keep"
+            hint = "keep to fields of the machine and --engine, or leave out --same-program"
+            problems.append(Problem(field=each.flag, message=message, hint=hint))
+    if problems:
+        raise OptionError(*problems)
+    return [replace(each, request=replace(each.request, compiled_overrides=first.request.overrides)) for each in others]
+
+
 def _identity(request: RunRequest, cache: Cache) -> str:
     """All that decides what a request gives, defaults filled in. Raises what is wrong with it; runs nothing."""
     if is_gpu(request.arch):
@@ -101,7 +123,7 @@ def _changes(first: RunRequest, here: RunRequest) -> Iterator[Change]:
     """Options that were given otherwise; of `--set` each setting that only one of them has."""
     for field in fields(RunRequest):
         before, now = getattr(first, field.name), getattr(here, field.name)
-        if before == now:
+        if before == now or field.name == "compiled_overrides":  # of all runs, as --same-program says
             continue
         if field.name == "overrides":
             yield from (Change(option="set", first=each, here=None) for each in before if each not in now)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isclose
 from typing import Final
 
-from rdusim.report.comparison import CauseChange, Change, Difference, Part, PartChange, Variant
+from rdusim.report.comparison import GPU, CauseChange, Change, Difference, Part, PartChange, Variant
+from rdusim.report.programs import other_program, streams_each
 from rdusim.report.types import MemoryUse, Report
 from rdusim.units import Kind, show
 
@@ -27,7 +28,8 @@ def reasons(first: Variant, here: Variant, found: Difference) -> tuple[str, ...]
     return (
         _headline(first, here, found),
         _bounds(first, here, found),
-        *_causes(first.report, here.report, found),
+        *filter(None, [other_program(first, here, other_machine=bool(found.fields))]),
+        *_causes(first, here, found),
         *_parts(first, here, found),
         *_kept(found),
     )
@@ -70,7 +72,7 @@ def _shares(report: Report) -> Mapping[str, float]:
     return {cause: seconds / total for cause, seconds in report.breakdown_seconds.items()}
 
 
-def _causes(first: Report, here: Report, found: Difference) -> Iterator[str]:
+def _causes(first: Variant, here: Variant, found: Difference) -> Iterator[str]:
     for change in largest(found.causes, NAMED_CAUSES):
         behind = (_behind(change.cause, first, here), _fields(change.cause, found.fields))
         because = "; ".join(text for text in behind if text)
@@ -93,11 +95,13 @@ def _change(change: CauseChange) -> str:
     )
 
 
-def _behind(cause: str, first: Report, here: Report) -> str:
+def _behind(cause: str, first: Variant, here: Variant) -> str:
     """What a cause depends on, in the two runs; nothing for causes that are what is left over."""
+    if cause in _NO_GPU_HAS and GPU in (first.kind, here.kind):
+        return f"a GPU has no {_NO_GPU_HAS[cause]}"
     if cause in _BEHIND:
-        return _BEHIND[cause](first, here)
-    tiers = [next((use for use in report.memory if use.tier == cause), None) for report in (first, here)]
+        return _BEHIND[cause](first.report, here.report)
+    tiers = [next((use for use in run.report.memory if use.tier == cause), None) for run in (first, here)]
     return _tier(*tiers) if any(use is not None and use.read_bytes is not None for use in tiers) else ""
 
 
@@ -126,7 +130,7 @@ def _launch(first: Report, here: Report) -> str:
         return report.breakdown_seconds.get("launch", 0.0) / max(1, report.kernel_launches)
 
     launches = _instead(first.kernel_launches, here.kernel_launches, "count", "{} launches", "1 launch")
-    return f"{launches}, {_instead(each(first), each(here), 'time', '{} each')}"
+    return f"{launches}, {_instead(each(first), each(here), 'time', '{} each')}{_streams(first, here)}"
 
 
 def _fill(first: Report, here: Report) -> str:
@@ -164,8 +168,28 @@ def _host(first: Report, here: Report) -> str:
 
 def _agcu(first: Report, here: Report) -> str:
     moved = first.operational_intensity.bytes, here.operational_intensity.bytes
-    return _instead(*moved, "size", "{} through the AGCUs")
+    return f"{_instead(*moved, 'size', '{} through the AGCUs')}{_streams(first, here)}"
 
+
+def _streams(first: Report, here: Report) -> str:
+    """Of two RDUs, where they differ: a section's AGCU streams, which get arguments at each start and share AGCUs."""
+    each = streams_each(first), streams_each(here)
+    if not all(each) or isclose(*each, rel_tol=SAME):
+        return ""
+    return f", {each[1]:.3g} AGCU streams a section instead of {each[0]:.3g}"
+
+
+# Causes that only RDUs have -> what it is that a GPU lacks.
+_NO_GPU_HAS: Final[Mapping[str, str]] = {
+    "agcu": "AGCUs",
+    "fill_drain": "stages that fill and drain",
+    "pmu": "PMUs",
+    "rdn": "mesh between its units",
+    "tln": "network between tiles",
+    "die_to_die": "link between dies",
+    "pipeline_bubble": "pipeline over sockets",
+    "pipeline_transfer": "pipeline over sockets",
+}
 
 _BEHIND: Final[Mapping[str, Callable[[Report, Report], str]]] = {
     "launch": _launch,

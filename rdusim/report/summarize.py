@@ -281,6 +281,7 @@ def _section_use(run: _Run, clock: float, arch: Arch, slowdown: float) -> Sectio
         bound_seconds=_descending({resource: cycles / clock for resource, cycles in timing.bounds.items()}),
         breakdown_seconds=_descending({cause: cycles / clock for cause, cycles in timing.breakdown.items()}),
         rdn_slowdown=slowdown,
+        agcu_streams=section.agcu_streams,
         flops=timing.repeats * section.flops,
         moved_bytes=dict(_moved(run, arch)),
     )

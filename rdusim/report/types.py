@@ -116,6 +116,7 @@ class SectionUse:
     (by tier, and `p2p`: what goes out to other sockets): of all repeats, on one socket.
 
     `rdn_slowdown`: time that the busiest mesh link needs, over what stages and memories claim; at least 1.
+    `agcu_streams`: address generators that its loads and stores take, each of which gets arguments at a start.
     """
 
     name: str
@@ -132,6 +133,7 @@ class SectionUse:
     bound_seconds: Mapping[str, float]
     breakdown_seconds: Mapping[str, float] = field(default_factory=dict)
     rdn_slowdown: float = 1.0
+    agcu_streams: int = 0
     flops: float = 0.0
     moved_bytes: Mapping[str, float] = field(default_factory=dict)
 

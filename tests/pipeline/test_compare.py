@@ -8,7 +8,7 @@ from math import isclose
 import pytest
 
 from rdusim.errors import RdusimError
-from rdusim.pipeline.compare import Asked, compare
+from rdusim.pipeline.compare import Asked, compare, same_program
 from rdusim.pipeline.request import RunRequest
 from rdusim.pipeline.stages import Cache, answer
 from rdusim.report.comparison import Comparison
@@ -81,3 +81,54 @@ def test_problems_of_all_variants_are_told_at_once_and_by_name() -> None:
     assert len(said) == 3
     assert all(line.startswith(f"{each.flag}: ") for line, each in zip(said, wrong, strict=True))
     assert "did you mean toy?" in said[0] and "did you mean h100?" in said[2]
+
+
+QUICK_HBM = ("socket.memory.hbm.bandwidth=3.6TB/s",)
+STEP = RunRequest(model="llama-3.2-1b")
+
+
+def test_another_program_is_named_with_what_it_has_otherwise() -> None:
+    """With twice the bandwidth the compiler spreads streams over more AGCUs, and starts take longer for it."""
+    found = beside(STEP, overrides=QUICK_HBM)
+    before, now = ({each.name: each for each in run.report.sections}["decoder"] for run in found.variants)
+    assert now.agcu_streams > before.agcu_streams and now.launch_seconds > before.launch_seconds
+    said = found.differences[0].reasons
+    (program,) = (line for line in said if line.startswith("another program, compiled for this machine: "))
+    assert f"decoder has {now.agcu_streams} AGCU streams instead of {before.agcu_streams}" in program
+    (launch,) = (line for line in said if line.startswith("launch +"))
+    assert "AGCU streams a section instead of" in launch
+
+
+def test_the_same_program_has_the_same_starts_and_nothing_is_said_of_another() -> None:
+    first = Asked(name="first", request=STEP)
+    other = Asked(name="other", request=replace(STEP, overrides=QUICK_HBM), flag="--with other")
+    found = compare(first, same_program(first, [other]))
+    one, two = (run.report.breakdown_seconds["launch"] for run in found.variants)
+    assert one == two and found.differences[0].change_seconds < 0.0
+    assert not any("another program" in line for line in found.differences[0].reasons)
+    assert [each.option for each in found.variants[1].changes] == ["set"]
+
+
+def test_what_needs_another_program_cannot_have_the_same() -> None:
+    first = Asked(name="first", request=TOY)
+    others = [
+        Asked(name=name, request=replace(TOY, **changes), flag=f"--with {name}")
+        for name, changes in {"batch": {"batch": 2}, "gpu": {"arch": "gpu/h100"}}.items()
+    ]
+    with pytest.raises(RdusimError) as caught:
+        same_program(first, others)
+    assert [str(problem).partition(" makes ")[0] for problem in caught.value.problems] == [
+        "--with batch: another batch",
+        "--with gpu: another arch",
+    ]
+    tiles = Asked(name="tiles", request=replace(TOY, overrides=("socket.tile.rows=2",)), flag="--with tiles")
+    with pytest.raises(RdusimError, match=r"--with tiles: .*another structure"):
+        compare(first, same_program(first, [tiles]))
+
+
+def test_units_that_a_gpu_lacks_are_named_as_such() -> None:
+    (there,) = beside(replace(STEP, sockets=1), arch="gpu/a100").differences
+    (back,) = beside(replace(STEP, sockets=1, arch="gpu/a100"), arch="sn40l").differences
+    for difference in (there, back):
+        lines = [line for line in difference.reasons if line.startswith("agcu ")]
+        assert lines and all("a GPU has no AGCUs" in line and "through the AGCUs" not in line for line in lines)
