@@ -9,7 +9,7 @@ import numpy as np
 
 from rdusim.report.html.axes import Axis
 from rdusim.report.html.charts import LEFT, LETTER, RIGHT, WIDTH, Chart, fill_of, legend, svg, time_ticks
-from rdusim.report.html.text import apart, place, plain
+from rdusim.report.html.text import apart, paths, place, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def stacked_rows(
     for number in range(1, ends.shape[1]):
         if shapes := "".join(_bars(ends[:, number - 1 : number + 1], top)):
             drawn.append(f'<path class="b" {fill_of(number)} d="{shapes}"/>')
-    drawn += _names(rows, top)
+    drawn += _names(apart(rows, LETTERS), top)
     drawn += [
         f'<text class="q s" x="{place(float(ends[at, -1]) + 5)}" y="{_middle(at, top)}">{plain(said)}</text>'
         for at, said in enumerate(says)
@@ -63,7 +63,7 @@ def swings(
         shift = 0 if number == 1 or apart else _BAR // 2
         if shapes := "".join(_bars(ends, top, shift=shift, high=_BAR if apart else _BAR // 2)):
             drawn.append(f'<path class="b" {fill_of(number)} d="{shapes}"/>')
-    drawn += _names(rows, top, names_end, LETTERS + int(_PATHS / LETTER))
+    drawn += _names(paths(rows, LETTERS + int(_PATHS / LETTER)), top, names_end)
     for row, (left, right) in enumerate(says):
         low, up = min(zero, float(at[row].min())), max(zero, float(at[row].max()))
         drawn.append(f'<text class="q s e" x="{place(low - 5)}" y="{_middle(row, top)}">{plain(left)}</text>')
@@ -88,10 +88,9 @@ def _bars(ends: Floats, top: float, *, shift: int = 0, high: int = _BAR) -> list
     ]
 
 
-def _names(rows: Sequence[str], top: float, end: int = NAMES, letters: int = LETTERS) -> list[str]:
+def _names(rows: Sequence[str], top: float, end: int = NAMES) -> list[str]:
     return [
-        f'<text class="e" x="{end - 6}" y="{_middle(at, top)}">{plain(name)}</text>'
-        for at, name in enumerate(apart(rows, letters))
+        f'<text class="e" x="{end - 6}" y="{_middle(at, top)}">{plain(name)}</text>' for at, name in enumerate(rows)
     ]
 
 
