@@ -21,7 +21,7 @@ from rdusim.pipeline import Cache, RunRequest
 from rdusim.pipeline.gpu_run import is_gpu
 from rdusim.pipeline.model_sizes import weight_bytes
 from rdusim.pipeline.rdu_costs import RduCosts
-from rdusim.report.sensitivity import End, Influence, Sensitivity
+from rdusim.report.sensitivity import LEAST, End, Influence, Sensitivity
 from rdusim.report.types import Setting
 
 TOTAL: Final = "latency.total_seconds"
@@ -77,7 +77,17 @@ def sensitivity(question: Question, *, cache: Cache | None = None, observe: Obse
     for number, parameter in enumerate(chosen, start=1):
         observe(f"{number} of {len(chosen)}: {parameter.path}")
         found.append(_influence(question, parameter, ranges.get(parameter.path), base, cache, not _idle(setting)))
-    varied = [each for each in found if each.low is not None or each.high is not None]
+    varied = sorted(
+        (each for each in found if each.low is not None or each.high is not None),
+        key=lambda each: (-each.swing, each.path),
+    )
+    largest = _largest_rate(question, varied, base)
+    again = None
+    if largest is not None:
+        observe(f"{largest}, compiled for its values")
+        (parameter,) = (each for each in chosen if each.path == largest)
+        remapped = replace(question, remap=True)
+        again = _influence(remapped, parameter, ranges.get(largest), base, cache, not _idle(setting))
     return Sensitivity(
         name=question.name or request.model,
         setting=setting,
@@ -85,9 +95,17 @@ def sensitivity(question: Question, *, cache: Cache | None = None, observe: Obse
         base=base,
         by=question.by,
         remapped=question.remap,
-        parameters=tuple(sorted(varied, key=lambda each: (-each.swing, each.path))),
+        parameters=tuple(varied),
         refused=tuple(each for each in found if each.low is None and each.high is None),
+        again=again,
     )
+
+
+def _largest_rate(question: Question, varied: Sequence[Influence], base: float) -> str | None:
+    """The rate that moves the figure most, of those that ran a program that was not compiled for them."""
+    if question.metric == SWITCH:  # of no program
+        return None
+    return next((each.path for each in varied if not each.compiled_again and each.swing > LEAST * abs(base)), None)
 
 
 def _chosen(question: Question) -> tuple[Parameter, ...]:

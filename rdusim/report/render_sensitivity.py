@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rdusim.report.render import asked
-from rdusim.report.sensitivity import LEAST
+from rdusim.report.sensitivity import LEAST, compiled_anew
 from rdusim.units import show
 
 if TYPE_CHECKING:
@@ -132,5 +132,5 @@ def _rest(found: Sensitivity, rows: Sequence[Influence], everything: bool) -> It
             yield f"{each.path}, one end only: {each.problem}"
     for each in found.refused:
         yield f"{each.path} = {each.text} cannot be varied: {each.problem}"
-    if not found.remapped and any(not each.compiled_again for each in found.parameters):
-        yield "bandwidths, latencies and costs run the same programs; --remap compiles them again for each value"
+    if told := compiled_anew(found):
+        yield told

@@ -73,7 +73,9 @@ class Sensitivity:
     """A figure at `base`, and what every parameter does to it, the largest swing first.
 
     `by`: the share of its value that a parameter is moved by. `refused`: fields of which no other value could be run.
-    `remapped`: programs were compiled for every machine, not only where the structure of the machine changes.
+    `remapped`: programs were compiled for every machine, not only where the structure of the machine changes. Where
+    they were not, `again` is the rate that moves the figure most, compiled for its values: what a compiler that knows
+    them makes of it.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Sensitivity:
     remapped: bool
     parameters: tuple[Influence, ...]
     refused: tuple[Influence, ...] = ()
+    again: Influence | None = None
 
     def shown(self) -> tuple[Influence, ...]:
         """Those with a bar."""
@@ -100,6 +103,7 @@ def as_json(found: Sensitivity) -> dict[str, Json]:
         "remapped": found.remapped,
         "setting": to_json(found.setting),
         "parameters": [_json(each, found.base) for each in found.parameters],
+        **({} if found.again is None else {"largest_rate_remapped": _json(found.again, found.base)}),
         "refused": [
             {"path": each.path, "value": each.text, "assumed": each.assumed, "problem": each.problem}
             for each in found.refused
@@ -123,6 +127,26 @@ def _json(each: Influence, base: float) -> dict[str, Json]:
         "note": each.note,
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def compiled_anew(found: Sensitivity) -> str:
+    """In words, what becomes of the largest rate when the compiler knows its values; nothing if none was kept."""
+    kept = next((each for each in found.parameters if not each.compiled_again), None)
+    if found.remapped or kept is None:
+        return ""
+    told = "the program is kept for bandwidths, latencies and costs; with --remap the compiler chooses again"
+    if found.again is None or found.again.low is found.again.high is None:
+        return told
+    ends = [(name, end) for name, end in (("low", found.again.low), ("high", found.again.high)) if end is not None]
+    changes = [f"{_percent(end.metric, found.base)} at {name}" for name, end in ends]
+    elasticity = found.again.elasticity
+    return f"{told}: {found.again.path} then has {', '.join(changes)}" + (
+        "" if elasticity is None else f", elasticity {elasticity:+.2f}"
+    )
+
+
+def _percent(metric: float, base: float) -> str:
+    return f"{100.0 * (metric - base) / abs(base):+.1f}%" if base else f"{metric:+.3g}"
 
 
 def table(found: Sequence[Sensitivity]) -> bytes:

@@ -15,6 +15,7 @@ from rdusim.report.html.rows import swings
 from rdusim.report.html.text import NOTHING, plain
 from rdusim.report.render import asked
 from rdusim.report.render_sensitivity import said
+from rdusim.report.sensitivity import compiled_anew
 from rdusim.units import show
 
 if TYPE_CHECKING:
@@ -48,7 +49,12 @@ def _lead(found: Sequence[Sensitivity]) -> str:
 def _sections(found: Sequence[Sensitivity], command: str) -> Iterator[Section]:
     for number, each in enumerate(found, start=1):
         body = [paragraphs(asked(each.setting), f"{said(each.metric, each.base)}.")]
-        body += [_tornado(each, f"t{number}"), _refused(each)]
+        told = compiled_anew(each)
+        body += [
+            _tornado(each, f"t{number}"),
+            paragraphs(f"{told[0].upper()}{told[1:]}." if told else ""),
+            _refused(each),
+        ]
         yield Section(key=f"figure{number}", title=each.name, body="\n".join(part for part in body if part))
     if command:
         yield Section(key="asked", title="What was asked", body=f"<pre><code>{plain(command)}</code></pre>")

@@ -18,7 +18,7 @@ from rdusim.explore.headlines import is_headlines, read_headlines
 from rdusim.explore.parameters import moved, parameters
 from rdusim.explore.sensitivity import SWITCH, Fields, Question, sensitivity
 from rdusim.pipeline import Cache, RunRequest, run
-from rdusim.report.sensitivity import Influence, Sensitivity, as_json, table
+from rdusim.report.sensitivity import Influence, Sensitivity, as_json, compiled_anew, table
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = RunRequest(model="toy-mlp", arch="toy")
@@ -108,6 +108,25 @@ def test_sockets_that_would_stand_idle_are_passed_over_for_a_count_that_works() 
     (each,) = sensitivity(question).parameters
     assert each.low is not None and each.low.text == "4"  # 6 and 7 do not divide the model
     assert each.high is None and "with 10, 9, 11 of them some stand idle" in (each.problem or "")  # ports for 11
+
+
+def test_the_largest_rate_is_also_moved_with_programs_compiled_for_its_values(cache: Cache) -> None:
+    step = RunRequest(model="llama-3.2-1b")
+    kept = sensitivity(Question(request=step, patterns=(HBM,)), cache=cache)
+    (anew,) = sensitivity(Question(request=step, patterns=(HBM,), remap=True), cache=cache).parameters
+    assert kept.again == anew and anew.elasticity is not None
+    assert kept.parameters[0].elasticity != anew.elasticity
+    said = compiled_anew(kept)
+    assert said.startswith("the program is kept") and f"{HBM} then has " in said
+    assert said.endswith(f"elasticity {anew.elasticity:+.2f}")
+    rate = as_json(kept)["largest_rate_remapped"]
+    assert isinstance(rate, dict) and (rate["path"], rate["elasticity"]) == (HBM, anew.elasticity)
+
+
+@pytest.mark.parametrize("change", [{"remap": True}, {"patterns": ("system.sockets",)}])
+def test_nothing_is_compiled_once_more_where_no_program_was_kept(change: dict[str, object], cache: Cache) -> None:
+    found = sensitivity(replace(Question(request=TOY), **change), cache=cache)  # type: ignore[arg-type]
+    assert found.again is None and compiled_anew(found) == ""
 
 
 def test_only_what_is_assumed_or_only_rates_are_moved_when_asked(cache: Cache) -> None:
