@@ -124,11 +124,3 @@ def test_what_needs_another_program_cannot_have_the_same() -> None:
     tiles = Asked(name="tiles", request=replace(TOY, overrides=("socket.tile.rows=2",)), flag="--with tiles")
     with pytest.raises(RdusimError, match=r"--with tiles: .*another structure"):
         compare(first, same_program(first, [tiles]))
-
-
-def test_units_that_a_gpu_lacks_are_named_as_such() -> None:
-    (there,) = beside(replace(STEP, sockets=1), arch="gpu/a100").differences
-    (back,) = beside(replace(STEP, sockets=1, arch="gpu/a100"), arch="sn40l").differences
-    for difference in (there, back):
-        lines = [line for line in difference.reasons if line.startswith("agcu ")]
-        assert lines and all("a GPU has no AGCUs" in line and "through the AGCUs" not in line for line in lines)

@@ -8,7 +8,8 @@ from math import isclose
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdusim.report.comparison import RDU, Part, Variant, difference, parts_of
+from rdusim.report.comparison import GPU, RDU, Part, Variant, difference, parts_of
+from rdusim.report.reasons import reasons
 from rdusim.report.types import Intensity, Latency, Report, Setting, Simulator, Throughput
 
 _REPORT = Report(
@@ -139,3 +140,15 @@ def test_later_repeats_of_a_section_belong_to_it(report: Report) -> None:
     (joined,) = parts_of(again)
     assert joined.name == report.sections[0].name
     assert joined.launches == 2 * report.sections[0].repeats and joined.seconds == 2 * report.sections[0].seconds
+
+
+def test_units_that_a_gpu_lacks_are_named_as_such(report: Report) -> None:
+    rdu = variant(report, "rdu", part("decoder", agcu=2.0, fill_drain=1.0, hbm=1.0))
+    gpu = replace(variant(report, "gpu", part("decoder", host=2.0, hbm=1.0)), kind=GPU)
+    for first, here, change in ((rdu, gpu, "-2.00 s, to none"), (gpu, rdu, "+2.00 s, from none")):
+        said = reasons(first, here, difference(first, here))
+        assert f"agcu {change}: a GPU has no AGCUs" in said
+        assert any(line.startswith("fill_drain ") and "a GPU has no stages" in line for line in said)
+        assert not any("another program" in line or "through the AGCUs" in line for line in said)
+    two = replace(rdu, name="two", report=variant(report, "two", part("decoder", agcu=1.0)).report)
+    assert any("through the AGCUs" in line for line in reasons(rdu, two, difference(rdu, two)))
