@@ -180,6 +180,11 @@ def example(dimension: Dimension) -> str:
     return f"{scale.article} such as '{scale.example}'"
 
 
+def examples() -> dict[Dimension, str]:
+    """A quantity of each dimension as it is written."""
+    return {dimension: scale.example for dimension, scale in _SCALES.items()}
+
+
 def dimension_of(quantity: object) -> Dimension | None:
     """Dimension that a field typed with one of this module's NewTypes is written in; None for plain numbers."""
     names: dict[object, str] = {

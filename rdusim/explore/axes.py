@@ -23,7 +23,7 @@ from rdusim.explore.model_keys import model_keys, model_value, with_model_value
 from rdusim.explore.serving import ServeRequest, scenario_problems
 from rdusim.pipeline.request import RunRequest, value_problems
 from rdusim.sim.simulate import ENGINES
-from rdusim.units import Dimension, dimension_of
+from rdusim.units import Dimension, dimension_of, examples
 
 Scalar = str | int | float | bool
 Request = RunRequest | ServeRequest
@@ -105,10 +105,15 @@ def at(request: AnyRequest, point: Iterable[tuple[Axis, Value]]) -> AnyRequest:
 
 
 def dimension_along(request: Request, path: str) -> Dimension | None:
-    """What values of a path are quantities of; None of plain numbers and names, and of what a scenario says itself."""
-    if isinstance(request, ServeRequest) or (leaf := leaf_of(canonical(path))) is None:
-        return None
-    return dimension_of(leaf.hint)
+    """What values of a path are quantities of; None of plain numbers and names."""
+    if isinstance(request, ServeRequest):
+        # What a scenario takes, its reader knows: a field that takes one kind of quantity only.
+        if not scenario_problems(request, path, ["1"]):
+            return None
+        taken = [each for each, text in examples().items() if not scenario_problems(request, path, [text])]
+        return taken[0] if len(taken) == 1 else None
+    leaf = leaf_of(canonical(path))
+    return None if leaf is None else dimension_of(leaf.hint)
 
 
 def distinct(request: Request, path: str, texts: Sequence[str]) -> list[str]:
@@ -126,7 +131,9 @@ def distinct(request: Request, path: str, texts: Sequence[str]) -> list[str]:
 def is_whole(request: Request, path: str) -> bool:
     """Whether values of a path are whole numbers of their unit: counts, sizes, cycles. Raises OptionError."""
     if isinstance(request, ServeRequest):
-        return not scenario_problems(request, path, ["1"]) and bool(scenario_problems(request, path, ["1.5"]))
+        if scenario_problems(request, path, ["1"]):
+            return dimension_along(request, path) == "size"
+        return bool(scenario_problems(request, path, ["1.5"]))
     path = canonical(path)
     if (kind := options().get(path)) is not None:
         return kind is int

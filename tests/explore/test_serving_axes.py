@@ -14,10 +14,12 @@ from rdusim.explore.evaluate import serve_metrics
 from rdusim.explore.experiment import Experiment, wanted_of
 from rdusim.explore.identity import Identity
 from rdusim.explore.serving import ServeRequest, scenario_of
+from rdusim.explore.space import Wanted, space_of
 from rdusim.explore.store import Store
 from rdusim.explore.sweep import Counts, sweep
 from rdusim.pipeline.scenario import load_scenario
 from rdusim.pipeline.serving import simulate_serving
+from rdusim.units import parse
 
 SCENARIO = """\
 schema: rdusim-scenario/1
@@ -97,3 +99,17 @@ def test_a_scenario_is_known_by_what_it_says_not_by_its_place_or_spelling(base: 
     keys = [Identity().key(each, remap=False) for each in (base, same, faster)]
     assert keys[0] == keys[1] != keys[2]
     assert serve_metrics(base) == serve_metrics(same)
+
+
+def test_a_range_of_sizes_or_times_of_a_scenario_mixes_units_and_has_whole_bytes(base: ServeRequest) -> None:
+    wanted = [
+        Wanted(path="hbm.experts", text="30..31 GiB@4"),
+        Wanted(path="slo.e2e", text="500 ms..2 s*2"),
+        Wanted(path="arrivals.rate", text="1..2@3"),
+        Wanted(path="hbm.cache", text="lru,lfu"),
+    ]
+    experts, slo, rate, _ = space_of(base, wanted).axes
+    sizes = [parse(value.text, "size") for value in experts.values]
+    assert sizes[0] == 30 * 2**30 and sizes[-1] == 31 * 2**30 and len(sizes) == 4
+    assert [value.text for value in slo.values] == ["500 ms", "1000 ms", "2000 ms"]
+    assert [value.shown for value in rate.values] == [1, 1.5, 2]
