@@ -12,6 +12,8 @@ import pytest
 
 from rdusim.baselines.published import load_targets
 from rdusim.baselines.published_rows import CHOSEN, ROWS
+from rdusim.pipeline import Stages
+from rdusim.program.lower import choose_parallelism
 from runner.page import BEGIN
 from runner.read import read_experiment
 from runner.results import MAIN, columns, conditions
@@ -54,6 +56,18 @@ def test_results_in_the_tree_answer_what_is_asked(name: str) -> None:
     asked = [(said(row.x), row.series, row.reading, row.main, conditions(row)) for row in experiment.asked]
     found = [(r[experiment.x], r["series"], r["reading"], r["role"] == MAIN, r["conditions"]) for r in rows]
     assert found == asked, f"python experiments/run.py experiments/{name}"
+
+
+@pytest.mark.parametrize("name", ["scaling", "gemm-reduce-scatter", "llama-3.1", "kernel-looping"])
+def test_runs_over_sockets_use_all_that_they_are_given(name: str) -> None:
+    requests = {asked.ask.request for asked in shipped(name).asked if isinstance(asked.ask, Ran)}
+    assert requests
+    for request in requests:
+        stages = Stages(request)
+        assert (
+            choose_parallelism(stages.whole(stages.shape()), stages.arch, stages.lower_options()).sockets
+            == stages.sockets
+        )
 
 
 @pytest.mark.parametrize("name", FOLDERS)
