@@ -31,21 +31,25 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("folder", type=Path, nargs="*", help="with an experiment.yaml in it; all if none is named")
+    options.add_argument(
+        "folder",
+        type=Path,
+        nargs="*",
+        help="with an experiment.yaml in it, or a name such as fusion; all if none is named",
+    )
     options.add_argument("--no-plot", dest="plot", action="store_false", help="only the tables")
     chosen = options.parse_args(arguments)
-    folders = chosen.folder or sorted(path.parent for path in HERE.glob("*/experiment.yaml"))
-
     from rdusim.errors import RdusimError
     from rdusim.pipeline import Cache
     from runner.families import families
+    from runner.find import folder_of, shipped
     from runner.picture import check_plot
     from runner.read import read_experiment
 
     experiments, problems = [], list[str]()
-    for folder in folders:  # all of them before the work, not in the middle of it
+    for folder in dict.fromkeys(chosen.folder or shipped(HERE)):  # all of them before the work, not in the middle of it
         try:
-            experiments.append(read_experiment(folder))
+            experiments.append(read_experiment(folder_of(folder, HERE)))
         except RdusimError as error:
             problems.append(str(error))
     try:

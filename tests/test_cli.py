@@ -151,6 +151,8 @@ WRONG = [
     (("run", "llama-3.1-8b", "--engine", "exact"), "available: cycle, discrete, steady"),
     (("run", "llama-3.1-8b", "--engine", "cycle"), "--engine discrete"),
     (("validate", "--set", "engines", "--set", "fusion"), "ask for it alone"),
+    (("validate", "--plot", ""), "--plot: . is a folder (give the name of a file)"),
+    (("validate", "--plot", "no/such/x.svg"), "there is no folder no/such (make it first, or name another)"),
     (("run", "llama-3.1-8b", "--parallel", "tp=3"), "tp=3 does not divide 8 sockets"),
     (("run", "llama-3.1-8b", "--parallel", "tp=4,dp=4", "--batch", "4"), "tp=4 x dp=4 does not divide 8 sockets"),
     (("run", "llama-3.1-8b", "--parallel", "dp=2"), "dp=2 x 1 micro-batches do not divide batch 1"),

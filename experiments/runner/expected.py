@@ -30,14 +30,36 @@ def read_expected(path: Path, x: str, asked: Sequence[Asked]) -> dict[tuple[str,
     if missing := [column for column in wanted if column not in columns]:
         hint = f"the columns are {', '.join(wanted)}"
         raise ExperimentError(Problem(message=f"missing column {', '.join(missing)}", file=file, line=1, hint=hint))
-    found = {(row[x] or "", row["series"] or ""): row for _, row in rows}
-    wrong = [*_problems(rows, file, x, asked), *_missing(found, file, x, asked)]
+    wrong = list(_misshapen(rows, columns, file))
+    if not wrong:  # cells of such a line may stand below the wrong names
+        found = {(row[x], row["series"]): row for _, row in rows}
+        wrong = [*_twice(rows, file, x), *_problems(rows, file, x, asked), *_missing(found, file, x, asked)]
     if wrong:
         raise ExperimentError(*wrong)
     return {
         key: Expected(id=row["id"], value=float(row["value"]) if row["value"] else None, source=row["source"] or "")
         for key, row in found.items()
     }
+
+
+def _misshapen(
+    rows: Sequence[tuple[int, Mapping[str | None, str | list[str] | None]]], columns: Sequence[str], file: str
+) -> Iterator[Problem]:
+    for line, row in rows:
+        more = row.get(None) or ()
+        cells = len(columns) + len(more) - sum(value is None for value in row.values())
+        if cells != len(columns):
+            hint = f"the columns are {', '.join(columns)}; a text with a comma stands in quotes"
+            yield Problem(message=f"{cells} cells, not {len(columns)}", file=file, line=line, hint=hint)
+
+
+def _twice(rows: Sequence[tuple[int, Mapping[str, str]]], file: str, x: str) -> Iterator[Problem]:
+    first: dict[tuple[str, str], int] = {}
+    for line, row in rows:
+        before = first.setdefault((row[x], row["series"]), line)
+        if before != line:
+            message = f"{row[x]!r}, {row['series']!r} is there twice, first in line {before}"
+            yield Problem(message=message, file=file, line=line, hint="leave one of them out")
 
 
 def _problems(

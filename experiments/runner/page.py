@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from runner.results import error, published_value
+from runner.results import as_written, error, published_value
 from runner.types import Experiment, Outcome, said
 
 BEGIN: Final = "<!-- begin: made by experiments/run.py, do not edit -->"
@@ -13,12 +13,12 @@ END: Final = "<!-- end: made by experiments/run.py -->"
 
 
 def refreshed(page: str, experiment: Experiment, outcomes: Sequence[Outcome]) -> str:
-    """The page with its table made anew; as it is, where it has no place for one."""
+    """The page with its table made anew of what results.csv says; as it is, where it has no place for one."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         return page
-    return f"{before}{BEGIN}\n\n{table(experiment, outcomes)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{table(experiment, [as_written(outcome) for outcome in outcomes])}\n{END}{after}"
 
 
 def table(experiment: Experiment, outcomes: Sequence[Outcome]) -> str:

@@ -5,13 +5,16 @@ The format: experiments/README.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from rdusim.errors import Problem
 from rdusim.graph.readers.document import Document, Node
 from runner.expected import read_expected
 from runner.rows import FLAGS, Rows
-from runner.types import Experiment, Panel, Picture
+from runner.types import Asked, Experiment, Panel, Picture, said
 
 SCHEMA: Final = "rdusim-experiment/1"
 _TOP: Final = ("schema", "title", "source", "x", "measure", "unit", "also", "rows", "lines", "picture")
@@ -31,12 +34,13 @@ def read_experiment(folder: Path) -> Experiment:
     document.word(top.get("schema"), "schema", (SCHEMA,), SCHEMA)
     if ("rows" in top) == ("lines" in top):
         document.wrong(document.root, "either 'rows' or 'lines' says what is asked")
-    asked = tuple(Rows(document, folder, top).asked())
-    picture = _picture(document, top.get("picture"), tuple(dict.fromkeys(row.series for row in asked)))
+    rows = Rows(document, folder, top)
+    asked = tuple(rows.asked())
+    picture = _picture(document, top.get("picture"), tuple(rows.series))
     also = document.mapping(top.get("also"), "also")
     text = {key: document.text(top[key], key) for key in ("title", "source", "x") if key in top}
     named = {column: document.text(node, f"also.{column}") for column, node in also.items()}
-    document.problems = list(dict.fromkeys(document.problems))  # a row is read once for each point and sensitivity
+    document.problems = [*_once(document.problems), *_twice(asked, str(path))]
     document.check()
     return Experiment(
         folder=folder,
@@ -46,6 +50,32 @@ def read_experiment(folder: Path) -> Experiment:
         also=named,
         **text,
     )
+
+
+def _once(problems: Sequence[Problem]) -> Iterator[Problem]:
+    """A mistake that several rows make, or one row at each point and sensitivity, is said once, with all its lines."""
+    alike: dict[Problem, list[int]] = {}
+    first: dict[Problem, Problem] = {}
+    for problem in problems:
+        key = replace(problem, line=None, column=None)
+        first.setdefault(key, problem)
+        alike.setdefault(key, []).append(problem.line or 0)
+    for key, problem in first.items():
+        others = sorted(set(alike[key]) - {problem.line or 0})
+        if others:
+            also = f"also in line{'s' if len(others) > 1 else ''} {', '.join(str(line) for line in others)}"
+            problem = replace(problem, hint=f"{problem.hint}; {also}" if problem.hint else also)
+        yield problem
+
+
+def _twice(asked: Sequence[Asked], file: str) -> Iterator[Problem]:
+    first: dict[tuple[str, str, str], Asked] = {}
+    for row in asked:
+        before = first.setdefault((said(row.x), row.series, row.reading), row)
+        if before is not row and row.main:
+            where = f", first in line {before.line}" if before.line != row.line else ""
+            message = f"{said(row.x)!r}, {row.series!r} is asked twice{where}"
+            yield Problem(message=message, file=file, line=row.line, hint="leave one out, or name another series")
 
 
 def _picture(document: Document, node: Node | None, series: tuple[str, ...]) -> Picture:

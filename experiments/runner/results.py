@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import PurePath
 from typing import Final
 
@@ -37,6 +37,11 @@ def table(experiment: Experiment, outcomes: Sequence[Outcome]) -> bytes:
         first = next((o for o in outcomes if o.asked.series == outcome.asked.series and o.value is not None), outcome)
         writer.writerow(_line(experiment, outcome, first, targets))
     return text.getvalue().encode()
+
+
+def as_written(outcome: Outcome) -> Outcome:
+    """With the digits that the table has, so that what is made of either is the same."""
+    return replace(outcome, value=None if outcome.value is None else float(_number(outcome.value)))
 
 
 def published_value(experiment: Experiment, outcome: Outcome) -> float | None:

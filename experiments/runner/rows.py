@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import partial
@@ -45,15 +46,22 @@ class Rows:
     def __init__(self, document: Document, folder: Path, top: Mapping[str, Node]) -> None:
         self.document, self.folder, self.top = document, folder, top
         self.targets = load_targets()
+        self.series: dict[str, None] = {}  # all that are named, also of lines that cannot be read on
 
     def asked(self) -> Iterator[Asked]:
         for node in self.document.sequence(self.top.get("rows"), "rows"):
             row = self.document.mapping(node, "rows", _ROW)
+            self._note_series(row)
             yield from self._row(node, row, self._text(node, row, "at"), {})
         for node in self.document.sequence(self.top.get("lines"), "lines"):
             line = self.document.mapping(node, "lines", _LINE)
+            self._note_series(line)
             for x, varied in self._points(node, line):
                 yield from self._row(node, line, x, varied)
+
+    def _note_series(self, row: Mapping[str, Node]) -> None:
+        if "series" in row:
+            self.series[str(row["series"].value)] = None
 
     def _points(self, node: Node, line: Mapping[str, Node]) -> Iterator[tuple[float, Mapping[str, Node]]]:
         """Of each point: where it stands, and the value of everything that varies."""
@@ -66,6 +74,8 @@ class Rows:
         elif len(lengths) > 1:
             many = ", ".join(f"{name} has {len(values)}" for name, values in lists.items())
             self.document.wrong(line["vary"], f"lists of different lengths: {many}", field="vary")
+        elif not lists[x]:
+            self.document.wrong(vary[x], "is empty", field=f"vary.{x}", hint="a value for each point of the line")
         else:
             for values in zip(*lists.values(), strict=True):
                 found = dict(zip(lists, values, strict=True))
@@ -121,7 +131,7 @@ class Rows:
         if model and beside.suffix == ".yaml" and beside.is_file():
             options = {**options, "model": str(beside)}
         request = RunRequest(**{"model": "", **options})  # type: ignore[arg-type]  # as the hints of RunRequest say
-        return request if self._note(node, partial(Stages, request)) else None
+        return request if self._note(node, partial(Stages, request), run=True) else None
 
     def _published(
         self, node: Node, row: Mapping[str, Node], varied: Mapping[str, Node], change: Node | None
@@ -209,13 +219,14 @@ class Rows:
             if case.phase not in _PHASES_OF_COMPOSITIONS and not row.gpu:
                 self._note(where, partial(Stages, request_of(case)))
 
-    def _note(self, node: Node | None, check: Callable[[], object]) -> bool:
-        """Whether a check passes; its problems are noted where the value stands."""
+    def _note(self, node: Node | None, check: Callable[[], object], *, run: bool = False) -> bool:
+        """Whether a check passes; its problems are noted where the value stands, options by their names here."""
         try:
             check()
         except RdusimError as error:
             for problem in error.problems:
-                self.document.wrong(node, problem.message, field=problem.field, hint=problem.hint)
+                field = problem.field.removeprefix("--").replace("-", "_") if problem.field else None
+                self.document.wrong(node, problem.message, field=field, hint=_hint(problem.hint, run=run))
             return False
         return True
 
@@ -269,6 +280,15 @@ class Rows:
 def request_of(case: Case) -> RunRequest:
     """The run of a published row."""
     return RunRequest(arch=MACHINE, **{field: getattr(case, field) for field in _CASE})
+
+
+def _hint(hint: str | None, *, run: bool) -> str | None:
+    """Where the command has `--set`, a run here has `overrides`, and a published row nothing."""
+    if hint is None or "--set " not in hint:
+        return hint
+    if run:
+        return re.sub(r"--set (\S+)", r"overrides: [\1]", hint)
+    return f"published rows run on {MACHINE} as it is; a row with 'run' may have overrides"
 
 
 def factor(unit: str) -> float:

@@ -117,7 +117,7 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return self.folder.resolve().name  # of `.`, too
 
     @property
     def file(self) -> Path:

@@ -29,11 +29,13 @@ def check_writable(path: Path | None, flag: str) -> None:
         return
     folder = path.parent
     if path.is_dir():
-        raise OptionError(Problem(field=flag, message=f"{path} is a folder"))
+        raise OptionError(Problem(field=flag, message=f"{path} is a folder", hint="give the name of a file"))
     if not folder.is_dir():
-        raise OptionError(Problem(field=flag, message=f"there is no folder {folder}"))
+        raise OptionError(
+            Problem(field=flag, message=f"there is no folder {folder}", hint="make it first, or name another")
+        )
     if not os.access(folder, os.W_OK):
-        raise OptionError(Problem(field=flag, message=f"{folder} cannot be written to"))
+        raise OptionError(Problem(field=flag, message=f"{folder} cannot be written to", hint="name another folder"))
 
 
 def check_made(path: Path | None, flag: str, endings: tuple[str, ...]) -> None:

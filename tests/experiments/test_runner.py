@@ -13,6 +13,7 @@ import pytest
 
 from rdusim.errors import RdusimError
 from runner.families import families
+from runner.find import folder_of
 from runner.page import BEGIN, END
 from runner.read import read_experiment
 
@@ -200,6 +201,9 @@ def test_a_figure_that_no_report_has_is_a_mistake_of_the_experiment(
         (EXPECTED.replace("plain,toy,,,ms", "plain,toy,,,s"), "expected.csv:2: unit: unit 's'"),
         (EXPECTED.replace("plain,toy,,,ms,\n", ""), "no line for 'plain', 'toy'"),
         (EXPECTED + "other,toy,,,ms,\n", "expected.csv:4: the experiment has no row 'other', 'toy'"),
+        (EXPECTED + "plain,toy,,,ms,\n", "expected.csv:4: 'plain', 'toy' is there twice, first in line 2"),
+        (EXPECTED.replace("plain,toy,,,ms,\n", "plain,toy,,,ms,,9,8\n"), "expected.csv:2: 8 cells, not 6"),
+        (EXPECTED + "\nplain\n", "expected.csv:5: 1 cells, not 6"),
     ],
 )
 def test_expected_values_are_those_of_the_targets_or_none(expected: str, message: str, tmp_path: Path) -> None:
@@ -223,25 +227,83 @@ LINES = """\
 schema: rdusim-experiment/1
 title: toy lines
 source: nowhere
-x: sockets
+x: step
 measure: latency.total_seconds
 unit: s
 also: {efficiency: efficiency}
 lines:
   - series: toy
     run: {model: toy-mlp, arch: toy}
-    vary: {sockets: [1, 1], parallel: ["tp=1", "tp=1"]}
+    vary: {step: [1, 2], sockets: [1, 1], parallel: ["tp=1", "tp=1"]}
 picture: {kind: lines, y: s, ideal: true, bound: true}
 """
 
 
 def test_points_of_a_line_vary_together_and_are_compared_with_the_first(tmp_path: Path) -> None:
-    folder = write(tmp_path / "toy", LINES, "sockets,series,id,value,unit,source\n1,toy,,,s,\n")
+    folder = write(tmp_path / "toy", LINES, "step,series,id,value,unit,source\n1,toy,,,s,\n2,toy,,,s,\n")
     assert run_py().main([str(folder)]) == 0
     first, second = results(folder)
-    assert (first["efficiency"], second["efficiency"]) == ("1.0000", "1.0000")
+    assert (first["efficiency"], second["efficiency"]) == ("1.0000", "0.5000")
     uneven = LINES.replace('["tp=1", "tp=1"]', '["tp=1"]')
-    with pytest.raises(RdusimError, match="lists of different lengths: sockets has 2, parallel has 1"):
+    with pytest.raises(RdusimError, match="lists of different lengths: step has 2, sockets has 2, parallel has 1"):
         read_experiment(write(tmp_path / "uneven", uneven))
-    with pytest.raises(RdusimError, match="'sockets', the name of the axis, must be varied"):
-        read_experiment(write(tmp_path / "none", LINES.replace("sockets: [1, 1], ", "")))
+    with pytest.raises(RdusimError, match="'step', the name of the axis, must be varied"):
+        read_experiment(write(tmp_path / "none", LINES.replace("step: [1, 2], ", "")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[1, 2]", "[]", "vary.step: is empty"),
+        ("[1, 2]", "[1, 1]", "'1', 'toy' is asked twice"),
+        ("sockets: [1, 1]", "sockets: [1, 17]", "sockets: 17, but the machine has"),
+        ("arch: toy}", "arch: toi}", "toi"),
+        ("kind: lines, y: s", "kind: lines, y: s, panels: [{series: [tom]}]", "no series 'tom'"),
+    ],
+)
+def test_a_mistake_in_a_line_is_one_message(old: str, new: str, message: str, tmp_path: Path) -> None:
+    """Though it is met at each point, and a line without points has a series that a panel may show."""
+    assert old in LINES
+    text = LINES.replace("y: s, ideal", "y: s, panels: [{series: [toy]}], ideal") if "vary" in message else LINES
+    uneven = text.replace('"tp=1", "tp=1"', "") if "[]" in new else text
+    with pytest.raises(RdusimError) as error:
+        read_experiment(write(tmp_path / "toy", uneven.replace(old, new).replace("sockets: [1, 1]", _sockets(new))))
+    (problem,) = error.value.problems
+    assert message in str(problem)
+    assert "--" not in str(problem)
+
+
+def _sockets(new: str) -> str:
+    """As many as the other lists."""
+    return "sockets: []" if new == "[]" else "sockets: [1, 1]"
+
+
+def test_a_mistake_that_rows_share_is_said_once_with_all_its_lines(tmp_path: Path) -> None:
+    with pytest.raises(RdusimError) as error:
+        read_experiment(write(tmp_path / "toy", EXPERIMENT.replace("model: toy-mlp", "model: toy-mpl")))
+    (problem,) = error.value.problems
+    assert problem.line == 11 and "also in line 13" in str(problem)
+
+
+def test_the_way_out_of_too_few_sockets_is_one_that_an_experiment_has(tmp_path: Path) -> None:
+    with pytest.raises(RdusimError, match=r"overrides: \[system.sockets=17\] makes a machine of that size"):
+        read_experiment(
+            write(tmp_path / "toy", EXPERIMENT.replace("arch: toy}\n    s", "arch: toy, sockets: 17}\n    s"))
+        )
+    run, like = "run: {model: toy-mlp, arch: toy}\n    s", "like: T10\n    change: {sockets: 17}\n    s"
+    folder = write(tmp_path / "like", EXPERIMENT.replace(run, like).replace("    sensitivity", "    #"))
+    with pytest.raises(RdusimError, match="published rows run on sn40l as it is"):
+        read_experiment(folder)
+
+
+def test_an_experiment_is_named_by_its_folder_its_file_or_its_name(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    toy = write(home / "fusion")
+    assert [folder_of(named, home) for named in (toy, toy / "experiment.yaml", Path("fusion"))] == [toy] * 3
+    with pytest.raises(RdusimError, match="did you mean fusion"):
+        folder_of(Path("fusoin"), home)
+    with pytest.raises(RdusimError, match="there are fusion"):
+        folder_of(tmp_path / "nosuch", home)
+    with pytest.raises(RdusimError, match=f"expected.csv is no folder .name its folder, {toy}"):
+        folder_of(toy / "expected.csv", home)

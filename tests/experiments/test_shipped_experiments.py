@@ -14,10 +14,10 @@ from rdusim.baselines.published import load_targets
 from rdusim.baselines.published_rows import CHOSEN, ROWS
 from rdusim.pipeline import Stages
 from rdusim.program.lower import choose_parallelism
-from runner.page import BEGIN
+from runner.page import BEGIN, refreshed
 from runner.read import read_experiment
 from runner.results import MAIN, columns, conditions
-from runner.types import Composition, Experiment, Published, Ran, said
+from runner.types import Composition, Experiment, Outcome, Published, Ran, said
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/experiment.yaml"))
@@ -132,15 +132,30 @@ def test_no_experiment_of_the_paper_changes_a_number_of_the_machine() -> None:
                     pass  # of the machine of rdusim/baselines/published_rows.py
 
 
-def test_a_cheap_experiment_rerun_gives_the_files_in_the_tree(tmp_path: Path) -> None:
-    """Arithmetic of FLOPs, bytes and capacities: nothing that another change of a timing model would move."""
-    for name in ("operational-intensity", "coe-footprint"):
-        folder = tmp_path / name
-        folder.mkdir()
-        for file in ("experiment.yaml", "expected.csv", "README.md"):
-            (folder / file).write_bytes((ROOT / "experiments" / name / file).read_bytes())
-        command = [sys.executable, str(ROOT / "experiments" / "run.py"), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        for file in ("results.csv", "README.md"):
-            assert (folder / file).read_bytes() == (ROOT / "experiments" / name / file).read_bytes()
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_table_of_a_page_says_what_the_results_say(name: str) -> None:
+    """Made anew of results.csv, without a run."""
+    experiment = shipped(name)
+    _, rows = results(name)
+    outcomes = [
+        Outcome(asked=asked, value=float(row["prediction"]) if row["prediction"] else None, problem=row["problem"])
+        for asked, row in zip(experiment.asked, rows, strict=True)
+    ]
+    page = (ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8")
+    assert page == refreshed(page, experiment, outcomes), f"python experiments/run.py experiments/{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["operational-intensity", "coe-footprint", pytest.param("decoder", marks=pytest.mark.slow)]
+)
+def test_a_cheap_experiment_rerun_gives_the_files_in_the_tree(name: str, tmp_path: Path) -> None:
+    """Arithmetic of FLOPs, bytes and capacities; and a layer, whose time any change of a timing model moves."""
+    folder = tmp_path / name
+    folder.mkdir()
+    for file in ("experiment.yaml", "expected.csv", "README.md"):
+        (folder / file).write_bytes((ROOT / "experiments" / name / file).read_bytes())
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for file in ("results.csv", "README.md"):
+        assert (folder / file).read_bytes() == (ROOT / "experiments" / name / file).read_bytes()
