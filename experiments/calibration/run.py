@@ -4,7 +4,8 @@
 
 Searches what calibration.yaml lists, and writes beside it parameters.csv (fitted, and the interval in which the misfit
 rises by less than 1), targets.csv (predictions before and after), directions.csv (which combinations are determined),
-profile.csv and profile.svg (the misfit over each parameter, the others fitted anew). Changes no machine file.
+profile.csv and profile.svg (the misfit over each parameter, the others fitted anew). Changes no machine file. Exit
+code 2: the calibration makes no sense, and nothing was written.
 """
 
 from __future__ import annotations
@@ -13,58 +14,99 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from math import isinf
 from pathlib import Path
+from typing import Final
 
 from rdusim.baselines.published_rows import MACHINE
-from rdusim.errors import RdusimError
-from rdusim.explore.calibrate import Calibration, Predictor, bounded, published, read_calibration
+from rdusim.cli.output import check_writable, progress, write_file
+from rdusim.errors import OptionError, Problem, RdusimError
+from rdusim.explore.calibrate import Predictor, bounded, published
 from rdusim.explore.calibration import RISE, Bounded, Direction, Fit, Profile, directions, fit, profile
+from rdusim.explore.calibration_file import Calibration, read_calibration
 from rdusim.pipeline import Cache
 
 HERE = Path(__file__).parent
+WRONG = 2
+INTERRUPTED = 130
 POINTS = 9  # of a profile, beside the best and the present value
+TABLES: Final = ("parameters.csv", "targets.csv", "directions.csv", "profile.csv")
+PICTURE: Final = "profile.svg"
+SHOWN: Final = TABLES[:3]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--output", type=Path, default=HERE, metavar="FOLDER", help="where the results go")
-    chosen = options.parse_args()
+    options.add_argument(
+        "file", type=Path, nargs="?", default=HERE / "calibration.yaml", help="what is searched; the one beside this"
+    )
+    options.add_argument("--output", type=Path, metavar="FOLDER", help="where the results go, if not beside the file")
+    chosen = options.parse_args(arguments)
     try:
-        calibration = read_calibration(HERE / "calibration.yaml")
-        predictor = Predictor(calibration, cache=Cache(), observe=say)
-        parameters = bounded(calibration)
-        say("searching")
-        best = fit(predictor.residuals, parameters)
-        profiles = [profiled(predictor, parameters, best, at) for at in range(len(parameters))]
-        say("compiling anew at the best values")
-        anew = predictor.anew(best.values)
+        calibration, folder = checked(chosen.file, chosen.output)
+        with progress() as observe:
+            files, closing = searched(calibration, observe)
+        for name, content in files.items():  # all are made before the first is written
+            write_file(folder / name, content)
     except RdusimError as error:
         print(error, file=sys.stderr)
-        return 2
-    start = tuple(parameter.start for parameter in parameters)
-    before = Fit(values=start, misfit=misfit(predictor, start))
-    found = directions(predictor.residuals, start)
-    write(chosen.output / "parameters.csv", table(list(parameter_rows(calibration, best, profiles))))
-    write(chosen.output / "targets.csv", table(list(target_rows(predictor, before, best, anew))))
-    write(chosen.output / "directions.csv", table(list(direction_rows(parameters, found))))
-    write(chosen.output / "profile.csv", table(list(profile_rows(parameters, profiles))))
-    write(chosen.output / "profile.svg", picture(calibration, parameters, before, best, profiles))
-    for name in ("parameters.csv", "targets.csv", "directions.csv"):
-        print((chosen.output / name).read_text(encoding="utf-8"))
-    print(f"misfit at the values of {MACHINE}: {before.misfit:.3f}, at the best: {best.misfit:.3f}")
+        return WRONG
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    for name in SHOWN:
+        print(files[name].decode())
+    print(closing)
     return 0
 
 
-def say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr)
+def checked(file: Path, output: Path | None) -> tuple[Calibration, Path]:
+    """The calibration and the folder of its results. Raises RdusimError with all that stands against the work."""
+    problems: list[Problem] = []
+    folder = file.parent if output is None else output
+    try:
+        calibration = read_calibration(file)
+    except RdusimError as error:
+        problems += error.problems
+    try:
+        for name in (*TABLES, PICTURE):
+            check_writable(folder / name, "--output")
+    except OptionError as error:
+        problems += error.problems
+    for package in ("scipy", "matplotlib"):
+        if find_spec(package) is None:
+            hint = "pip install 'rdusim[calibrate]'"
+            problems.append(Problem(message=f"{package} is not installed", hint=hint))
+    if problems:
+        raise RdusimError(*problems)
+    return calibration, folder
 
 
-def profiled(predictor: Predictor, parameters: Sequence[Bounded], best: Fit, at: int) -> Profile:
-    say(f"profile of {parameters[at].name}")
-    return profile(predictor.residuals, parameters, best, at, POINTS)
+def searched(calibration: Calibration, observe: Callable[[str], None]) -> tuple[Mapping[str, bytes], str]:
+    """The results by file name, and a line that sums them up."""
+    predictor = Predictor(calibration, cache=Cache(), observe=observe)
+    parameters = bounded(calibration)
+    observe("searching")
+    best = fit(predictor.residuals, parameters)
+    profiles = []
+    for at, parameter in enumerate(parameters):
+        observe(f"profile of {parameter.name}")
+        profiles.append(profile(predictor.residuals, parameters, best, at, POINTS))
+    observe("compiling anew at the best values")
+    anew = predictor.anew(best.values)
+    start = tuple(parameter.start for parameter in parameters)
+    before = Fit(values=start, misfit=misfit(predictor, start))
+    tables = (
+        parameter_rows(calibration, best, profiles),
+        target_rows(predictor, before, best, anew),
+        direction_rows(parameters, directions(predictor.residuals, start)),
+        profile_rows(parameters, profiles),
+    )
+    files = {name: table(list(rows)) for name, rows in zip(TABLES, tables, strict=True)}
+    files[PICTURE] = picture(calibration, parameters, before, best, profiles)
+    return files, f"misfit at the values of {MACHINE}: {before.misfit:.3f}, at the best: {best.misfit:.3f}"
 
 
 def misfit(predictor: Predictor, values: Sequence[float]) -> float:
@@ -187,13 +229,6 @@ def picture(
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 if __name__ == "__main__":

@@ -133,11 +133,6 @@ def leaf_of(path: str) -> Leaf | None:
     return Leaf(owner=owner, name=name, hint=hint)
 
 
-def same_structure(one: Arch, other: Arch) -> bool:
-    """Whether a program compiled for one of them runs on the other."""
-    return _structure(one) == _structure(other)
-
-
 def differences(one: Arch, other: Arch) -> list[str]:
     """Paths of the fields of structure in which they differ."""
     here, there = _structure(one), _structure(other)

@@ -1,4 +1,4 @@
-"""A calibration: which parameters are free between which bounds, which targets count how much, and what is predicted.
+"""What is predicted of a calibration's targets, as a function of its free parameters.
 
 Programs stay what they are compiled to be at the machine's own values. Launch costs are then counted exactly
 (`relaunch.py`); one other parameter may be free: it is simulated at a few values, between them lie straight lines.
@@ -9,111 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import yaml
 
 from rdusim.arch.load import load_arch
-from rdusim.arch.show import show_arch
 from rdusim.arch.types import Arch
 from rdusim.baselines.published import UNITS, Measure, Row, load_targets
 from rdusim.baselines.published_rows import MACHINE, ROWS
-from rdusim.errors import OptionError, Problem
 from rdusim.explore.calibration import Bounded, Vector
+from rdusim.explore.calibration_file import Calibration, start_of
 from rdusim.explore.relaunch import TimedRun, timed_run, with_values
 from rdusim.pipeline import Cache, RunRequest, Stages
 from rdusim.pipeline.validate import predict
-from rdusim.units import UnitError, parse
 
-_LAUNCH: Final = ("launch.", "system.host.")  # what `relaunch` counts
 _SIMULATED: Final = (Measure.SECONDS, Measure.SPEEDUP)  # of these a run's time is all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Free:
-    """A parameter of the machine, its bounds in `unit` and why these."""
-
-    path: str
-    unit: str
-    low: float
-    high: float
-    why: str
-
-    @property
-    def factor(self) -> float:
-        """SI value of the unit."""
-        return float(parse(f"1 {self.unit}", "size" if self.unit.endswith("B") else "time"))
-
-    def override(self, value: float) -> str:
-        """As `--set` takes it: a size in whole bytes."""
-        said = f"{round(value * self.factor)} B" if self.unit.endswith("B") else f"{value:.9g} {self.unit}"
-        return f"{self.path}={said}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
-    """A target, and the relative error that counts as one: its own uncertainty and that of its conditions."""
-
-    target: str
-    uncertainty: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    parameters: tuple[Free, ...]
-    targets: tuple[Aim, ...]
-
-
-def read_calibration(path: Path) -> Calibration:
-    """From experiment.yaml. Raises OptionError with everything that is wrong."""
-    said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    problems: list[str] = []
-    parameters = [_free(each, problems) for each in said["parameters"]]
-    targets = [Aim(target=each["target"], uncertainty=each["uncertainty"], why=each["why"]) for each in said["targets"]]
-    problems += _unknown(targets)
-    problems += [f"{aim.target}: an uncertainty is above 0" for aim in targets if not aim.uncertainty > 0.0]
-    if len(beside := [free.path for free in parameters if free and not free.path.startswith(_LAUNCH)]) > 1:
-        problems.append(f"{' and '.join(beside)}: only one parameter beside launch costs can be free")
-    if problems:
-        raise OptionError(*(Problem(field="calibration", message=message, file=str(path)) for message in problems))
-    return Calibration(parameters=tuple(free for free in parameters if free), targets=tuple(targets))
-
-
-def _free(said: Mapping[str, Any], problems: list[str]) -> Free | None:
-    """One parameter; None, with a problem more, where it cannot be free."""
-    notes = {row.path: row.note for row in show_arch(MACHINE)}
-    path = said["path"]
-    if not notes.get(path, "").startswith("assumed"):
-        problems.append(f"{path} is no assumed parameter of {MACHINE}")
-        return None
-    try:
-        (low, unit), (high, other) = (each.split() for each in (said["low"], said["high"]))
-        free = Free(path=path, unit=unit, low=float(low), high=float(high), why=said["why"])
-        present = start_of(free)
-    except (ValueError, UnitError) as error:
-        problems.append(f"{path}: {error}")
-        return None
-    if unit != other:
-        problems.append(f"{path}: both bounds in one unit")
-    if not free.low < free.high or not free.low <= present <= free.high:
-        problems.append(f"{path}: {present:g} {unit} of {MACHINE} does not lie between {low} and {high}")
-    return free
-
-
-def _unknown(targets: Sequence[Aim]) -> list[str]:
-    known = {row.target for row in ROWS if row.main and row.set not in ("coe", "gpu")}
-    return [f"there is no target {aim.target} of the machine" for aim in targets if aim.target not in known]
-
-
-def start_of(free: Free) -> float:
-    """The machine's present value, in the parameter's unit."""
-    noun: Any = load_arch(MACHINE)
-    for name in free.path.split("."):
-        noun = next(tier for tier in noun if tier.name == name) if isinstance(noun, tuple) else getattr(noun, name)
-    return float(noun) / free.factor
 
 
 def bounded(calibration: Calibration) -> tuple[Bounded, ...]:
@@ -151,7 +61,7 @@ class Predictor:
         self.calibration = calibration
         self._cache, self._observe = cache, observe
         self._contexts: dict[RunRequest, tuple[int, ...]] = {}
-        beside = [free for free in calibration.parameters if not free.path.startswith(_LAUNCH)]
+        beside = [free for free in calibration.parameters if not free.launch]
         self._beside = beside[0] if beside else None
         self._knots = tuple(self._knot(value) for value in self._values(knots))
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rdusim.baselines.published_rows import CHOSEN
-from rdusim.errors import OptionError
-from rdusim.explore.calibrate import Predictor, bounded, published, read_calibration, row_of, start_of
+from rdusim.explore.calibrate import Predictor, bounded, published, row_of
+from rdusim.explore.calibration_file import read_calibration, start_of
 from rdusim.pipeline import Cache
 from rdusim.pipeline.validate import predict
 
@@ -68,28 +68,6 @@ def test_predictions_are_those_of_whole_runs(tmp_path: Path) -> None:
         assert predictor.predict(values) == pytest.approx(whole, rel=near)
     least = predictor.residuals(np.log(np.array([1.5, 260.0])))
     assert least[0] == pytest.approx(np.log(predictor.predict((1.5, 260.0))[0] / 1.6e-3) / 0.1)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (("launch.execute", "launch.exekute"), "launch.exekute is no assumed parameter"),
-        (("launch.execute", "socket.memory.hbm.bandwidth"), "no assumed parameter"),
-        (("0.3 us", "2 us"), "does not lie between"),
-        (("0.3 us", "0.3 xs"), "unknown unit"),
-        (("0.3 us", "300 ns"), "both bounds in one unit"),
-        (("T55", "T99"), "no target T99"),
-        (("T55", "T60"), "no target T60"),
-        (("uncertainty: 0.1,", "uncertainty: 0,"), "above 0"),
-        (
-            ("launch.execute, low: 0.3 us, high: 5 us", "socket.memory.hbm.latency, low: 1 ns, high: 1000 ns"),
-            "only one",
-        ),
-    ],
-)
-def test_what_is_wrong_with_a_calibration_is_said(tmp_path: Path, wrong: tuple[str, str], said: str) -> None:
-    with pytest.raises(OptionError, match=said):
-        read_calibration(written(tmp_path, SMALL.replace(*wrong)))
 
 
 def test_a_size_is_put_in_as_whole_bytes() -> None:
