@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from rdusim.baselines.published import load_targets
 from rdusim.baselines.published_rows import CHOSEN, ROWS
-from rdusim.pipeline import Stages
+from rdusim.pipeline import Cache, Stages
 from rdusim.program.lower import choose_parallelism
 from runner.page import BEGIN, refreshed
+from runner.predict import predict
 from runner.read import read_experiment
 from runner.results import MAIN, columns, conditions
 from runner.types import Composition, Experiment, Outcome, Published, Ran, said
@@ -145,11 +147,27 @@ def test_the_table_of_a_page_says_what_the_results_say(name: str) -> None:
     assert page == refreshed(page, experiment, outcomes), f"python experiments/run.py experiments/{name}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gemm-reduce-scatter", "generation", "kernel-looping", "scaling", "token-time"])
+def test_the_first_result_of_an_experiment_is_what_a_run_gives_now(name: str) -> None:
+    """All of them take minutes: `make experiments`."""
+    experiment = shipped(name)
+    _, rows = results(name)
+    (again,) = predict(replace(experiment, asked=experiment.asked[:1]), Cache(), lambda _: None)
+    assert again.value is not None
+    assert f"{again.value:.6g}" == rows[0]["prediction"]
+
+
 @pytest.mark.parametrize(
-    "name", ["operational-intensity", "coe-footprint", pytest.param("decoder", marks=pytest.mark.slow)]
+    "name",
+    [
+        "operational-intensity",
+        "coe-footprint",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("decoder", "llama-3.1")),
+    ],
 )
 def test_a_cheap_experiment_rerun_gives_the_files_in_the_tree(name: str, tmp_path: Path) -> None:
-    """Arithmetic of FLOPs, bytes and capacities; and a layer, whose time any change of a timing model moves."""
+    """Arithmetic of FLOPs, bytes and capacities; and two that any change of a timing model moves."""
     folder = tmp_path / name
     folder.mkdir()
     for file in ("experiment.yaml", "expected.csv", "README.md"):
