@@ -35,7 +35,10 @@ CHOSEN: Final[Mapping[str, tuple[str, ...]]] = {
     "socket.memory.ddr.copy_share": ("T61", "T70", "T71"),
     "prompt and router of the composition": tuple(f"T{number}" for number in range(60, 70)),
     "kernels of the composition's prefill": ("T60", "T61", "T66", "T67", "T68", "T69"),
-    "batch of the benchmark": tuple(f"T{number}" for number in range(10, 24)),
+    "batch of the benchmark": (
+        *(f"T{number}" for number in range(10, 24)),
+        *(f"T{number}" for number in range(30, 37)),
+    ),
     "kernels of the benchmark's baseline": (
         *("T10", "T11", "T14", "T15", "T16", "T17"),
         *(f"T{number}" for number in range(30, 37)),
@@ -135,8 +138,6 @@ _FIGURES: Final = (
         case=Case(model="mistral-7b", sockets=8, phase="decode", batch=128, context_tokens=2048),
     ),
 )
-PLAIN: Final = (1, "unfused")  # batch and baseline that the others are shown beside
-LARGER: Final = (16, "unfused")  # and what is shown beside that one itself
 _FFT_CONV: Final = Case(model="flash-fft-conv", sockets=1)
 _FIGURE_LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
     "T11": (Near("T10", 0.10),),
@@ -149,14 +150,20 @@ _FIGURE_LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = {
 def _fusion() -> Iterator[Row]:
     for benchmark in _FIGURES:
         for target, orchestration in ((benchmark.by_host, "host"), (benchmark.by_hardware, "hardware")):
-            case = replace(benchmark.case, orchestration=orchestration)
-            yield _speedup(target, case, benchmark.baseline)
-            batch, baseline = LARGER if (case.batch, benchmark.baseline) == PLAIN else PLAIN
-            yield _speedup(target, replace(case, batch=batch), baseline, main=False)
+            for case, baseline, main in _readings(benchmark):
+                yield _speedup(target, replace(case, orchestration=orchestration), baseline, main=main)
     # The one number is printed for both.
     for reading, orchestration in (("SO", "host"), ("HO", "hardware")):
         case = replace(_FFT_CONV, orchestration=orchestration)
         yield replace(_speedup("T24", case, "unfused"), reading=reading)
+
+
+def _readings(benchmark: Benchmark) -> Iterator[tuple[Case, str, bool]]:
+    """The conditions that are taken; then another batch, and the other baseline, each by itself."""
+    case, baseline = benchmark.case, benchmark.baseline
+    yield case, baseline, True
+    yield replace(case, batch=1 if case.batch != 1 else 16), baseline, False
+    yield case, "modules" if baseline == "unfused" else "unfused", False
 
 
 def _speedup(target: str, case: Case, baseline: str, *, main: bool = True) -> Row:
@@ -180,8 +187,9 @@ def _conditions(case: Case, baseline: str) -> str:
 def _kernels() -> Iterator[Row]:
     """In the conditions of the speedup, as both figures are of the same runs."""
     for benchmark in _FIGURES:
-        row = _ratio(benchmark.kernels, benchmark.case, benchmark.baseline)
-        yield replace(row, reading=_conditions(benchmark.case, benchmark.baseline))
+        for case, baseline, main in _readings(benchmark):
+            row = replace(_ratio(benchmark.kernels, case, baseline), reading=_conditions(case, baseline), main=main)
+            yield row if main else replace(row, limits=())
     yield _ratio("T37", _FFT_CONV, "unfused")
 
 
