@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -145,6 +146,43 @@ def test_the_table_of_a_page_says_what_the_results_say(name: str) -> None:
     ]
     page = (ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8")
     assert page == refreshed(page, experiment, outcomes), f"python experiments/run.py experiments/{name}"
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_results_of_published_rows_are_the_predictions_of_the_validation_page(name: str) -> None:
+    """Made by another command, `rdusim validate --update`: one of them that is stale or was edited does not agree."""
+    experiment = shipped(name)
+    _, rows = results(name)
+    for asked, row in zip(experiment.asked, rows, strict=True):
+        if not row["id"] or (not asked.main and (not isinstance(asked.ask, Published) or asked.ask.changed)):
+            continue  # conditions that the page does not have
+        found = predictions()[row["id"] if asked.main else f"({row['id']})"]
+        alike = [predicted for run, predicted in found if len(found) == 1 or run.endswith(row["reading"])]
+        assert len(alike) == 1, (row["id"], row["reading"])
+        printed, unit = alike[0].split(maxsplit=1)
+        off = abs(float(printed) - float(row["prediction"]))
+        assert unit == row["unit"]
+        assert off <= 0.501 * _last_digit(float(printed)), (
+            f"{row['id']}: {row['prediction']}, and the page has {printed}"
+        )
+
+
+@cache
+def predictions() -> dict[str, list[tuple[str, str]]]:
+    """By id as the page writes it (in parentheses: another reading): runs, and what is predicted."""
+    page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8").partition("## Predictions on ")[2]
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith(("| T", "| (T")):
+            found.setdefault(cells[0], []).append((cells[2], cells[4]))
+    assert len(found) >= len({row.target for row in ROWS})
+    return found
+
+
+def _last_digit(value: float) -> float:
+    """Of four."""
+    return 10.0 ** (math.floor(math.log10(abs(value))) - 3)
 
 
 @pytest.mark.slow
